@@ -1,0 +1,1 @@
+//! The JSON control API, served on the Unix socket in the data directory.

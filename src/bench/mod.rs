@@ -1,0 +1,1 @@
+//! Load generator and its figures: a stranger that uses the wire.

@@ -1,0 +1,122 @@
+//! Settings: as an operator writes them, as the program uses them, and the one step between.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::{GigabyteSize, RetrySchedule, Rules};
+
+/// Free space on a disk that uploads may not touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reserve {
+    /// A share of the disk, 0 to 100.
+    Percent(u8),
+    /// A size in bytes.
+    Bytes(u64),
+}
+
+/// Everything that `appliance.toml` sets, checked, with no value left open but those that follow
+/// from the machine at start (public addresses).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `[storage]`
+    pub storage: Storage,
+    /// `[s3]`
+    pub s3: S3,
+    /// `[soap]`
+    pub soap: Soap,
+    /// `portal.listen`
+    pub portal_listen: SocketAddr,
+    /// `metrics.listen`
+    pub metrics_listen: SocketAddr,
+    /// `[space]`
+    pub space: Space,
+    /// `[alerts]`
+    pub alerts: Alerts,
+    /// `time.zone`, minutes east of UTC.
+    pub zone_minutes: i32,
+    /// `shutdown_grace`: how long uploads under way may take to finish at a stop.
+    pub shutdown_grace: Duration,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[storage]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Index, keys, sockets.
+    pub data_dir: PathBuf,
+    /// One directory a disk; at least one.
+    pub volumes: Vec<PathBuf>,
+    /// Free space that uploads may not touch.
+    pub reserve: Reserve,
+    /// Bytes of one volume file.
+    pub volume_size: u64,
+    /// Bytes of the index's page cache.
+    pub index_cache: u64,
+    /// Bytes a second that the background scrub reads; 0 switches it off.
+    pub scrub_rate: u64,
+}
+
+/// `[s3]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3 {
+    /// Where cameras connect.
+    pub listen: SocketAddr,
+    /// What cameras and phones are told; derived from the listener where not set.
+    pub public_url: Option<String>,
+    /// Base domain of `bucket.DOMAIN` addressing.
+    pub domain: Option<String>,
+    /// Shown to clients.
+    pub region: String,
+    /// Life of a `FileUrl`.
+    pub presign_ttl: Duration,
+    /// Whether a camera's key may delete.
+    pub allow_delete: bool,
+    /// How far a signature's date may be off, both ways.
+    pub clock_skew: Duration,
+    /// Whether SigV2 is accepted.
+    pub sig_v2: bool,
+    /// An upload on which no byte moves for so long is cut.
+    pub idle_timeout: Duration,
+}
+
+/// `[soap]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Soap {
+    /// Where the platform connects.
+    pub listen: SocketAddr,
+    /// `soap:address` of the WSDL; follows the Host header where not set.
+    pub public_url: Option<String>,
+}
+
+/// `[space]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes in one GB.
+    pub bytes_per_gb: GigabyteSize,
+    /// The percentages.
+    pub rules: Rules,
+    /// `max_sub_accounts` of a new account.
+    pub max_sub_accounts: u32,
+}
+
+/// `[alerts]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// Whether 8.2 is sent.
+    pub notify_idle: bool,
+    /// When failures are repeated.
+    pub schedule: RetrySchedule,
+    /// For one answer of the platform.
+    pub timeout: Duration,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// A `tracing` filter such as `info` or `kandian=debug`.
+    pub level: String,
+    /// JSON lines instead of text.
+    pub json: bool,
+}

@@ -1,0 +1,270 @@
+//! Names and numbers of things. Each is parsed once, here, and cannot be made another way.
+
+use std::fmt;
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
+macro_rules! number_id {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name($inner);
+
+        impl $name {
+            /// The thing with this number.
+            pub const fn new(number: $inner) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}", self.0)
+            }
+        }
+    };
+}
+
+number_id!(
+    /// One province's account. Never reused.
+    AccountId(u64)
+);
+number_id!(
+    /// One camera's sub-account. Never reused.
+    SubAccountId(u64)
+);
+number_id!(
+    /// One bucket. Never reused.
+    BucketId(u64)
+);
+number_id!(
+    /// One stored object: the sequence number of the commit that stored it. Never reused.
+    ObjectId(u64)
+);
+number_id!(
+    /// One volume file. Never reused.
+    VolumeId(u32)
+);
+number_id!(
+    /// One alert in the outbox.
+    AlertId(u64)
+);
+
+/// One multipart upload: 128 random bits, so that it cannot be guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadId(u128);
+
+/// Why a name was not accepted: what is wrong with it, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadName(pub String);
+
+/// The name of an account, as the platform sends it: 1 to 64 characters, none of them a control
+/// character, no white space at either end. Compared exactly.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName(String);
+
+/// The public half of a key pair (S3AK): 1 to 128 letters and digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccessKey(String);
+
+/// A bucket's name: 3 to 63 lower-case letters, digits, `-` and `.`, as DNS and S3 want it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BucketName(String);
+
+/// A password or a secret key: zeroed on drop, never printed, compared in constant time only.
+///
+/// `PartialEq` is deliberately not implemented: an ordinary `==` is a compile error.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+// === impl UploadId ===
+
+impl UploadId {
+    /// The upload with this number.
+    pub const fn new(number: u128) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let wrong = || BadName("an upload id is 32 hexadecimal digits".to_owned());
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        u128::from_str_radix(text, 16).map(Self).map_err(|_| wrong())
+    }
+}
+
+// === impl AccountName ===
+
+impl AccountName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountName {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let length = text.chars().count();
+        if length == 0 || length > 64 {
+            return Err(BadName(format!("an account name has 1 to 64 characters, this one {length}")));
+        }
+        if text.chars().any(char::is_control) || text.contains(['\u{fffe}', '\u{ffff}']) {
+            return Err(BadName("an account name has no control characters".to_owned()));
+        }
+        if text.trim() != text {
+            return Err(BadName("an account name has no white space at its ends".to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl AccessKey ===
+
+impl AccessKey {
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccessKey {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        if text.is_empty() || text.len() > 128 || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(BadName("an access key has 1 to 128 letters and digits".to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for AccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl BucketName ===
+
+impl BucketName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for BucketName {
+    type Err = BadName;
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+        let bytes = text.as_bytes();
+        if !(3..=63).contains(&bytes.len()) {
+            return Err(BadName(format!("a bucket name has 3 to 63 characters, this one {}", bytes.len())));
+        }
+        if !bytes.iter().copied().all(inside)
+            || !edge(bytes.first().copied())
+            || !edge(bytes.last().copied())
+            || text.contains("..")
+            || text.parse::<std::net::Ipv4Addr>().is_ok()
+        {
+            return Err(BadName(
+                "a bucket name has lower-case letters, digits, '-' and '.', begins and ends with \
+                 a letter or digit, and is no IP address"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for BucketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// Takes the text in; the caller's copy is the caller's to forget.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text, for signing, sealing, or the one answer that hands it out.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `other` is the same, in time that depends on the lengths only.
+    pub fn matches(&self, other: &str) -> bool {
+        use subtle::ConstantTimeEq;
+        self.0.as_bytes().ct_eq(other.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
+    }
+
+    #[test]
+    fn names_are_what_dns_and_s3_want() {
+        for good in ["abc", "rec-0a1b2c", "a.b", "192.168.1.1x"] {
+            assert!(good.parse::<BucketName>().is_ok(), "{good}");
+        }
+        for bad in ["ab", "Abc", "-abc", "abc-", "a..b", "192.168.1.1", "a_b", &"a".repeat(64)] {
+            assert!(bad.parse::<BucketName>().is_err(), "{bad}");
+        }
+        assert!("".parse::<AccountName>().is_err());
+        assert!(" x".parse::<AccountName>().is_err());
+        assert!("江苏电信".parse::<AccountName>().is_ok());
+    }
+
+    #[test]
+    fn an_upload_id_survives_its_text() {
+        let id = UploadId::new(0x00ff_1234);
+        assert_eq!(id.to_string().parse::<UploadId>(), Ok(id));
+        assert!("xyz".parse::<UploadId>().is_err());
+        assert!("+0000000000000000000000000000001".parse::<UploadId>().is_err());
+    }
+}

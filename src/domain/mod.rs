@@ -1,0 +1,24 @@
+//! The shop on paper: nouns, units, rules, limits and refusals.
+//!
+//! Everything that the specification *decides* is a pure function here. Absent: clocks, disks,
+//! sockets, `async`. This room names nobody else.
+
+pub mod alert;
+pub mod ids;
+pub mod limits;
+pub mod object;
+pub mod refusal;
+pub mod space;
+pub mod time;
+pub mod units;
+
+pub use alert::{Alert, CallbackProfile, RetrySchedule};
+pub use ids::{
+    AccessKey, AccountId, AccountName, AlertId, BucketId, BucketName, ObjectId, Secret, SubAccountId, UploadId,
+    VolumeId,
+};
+pub use object::{Checksum, ChecksumKind, ETag, Lock, Media, Metadata, ObjectKey};
+pub use refusal::Refusal;
+pub use space::{Admission, AtTheEnd, Episode, Rules, Space, Step};
+pub use time::Timestamp;
+pub use units::{Bytes, GigabyteSize, Gigabytes, Percent};

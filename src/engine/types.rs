@@ -1,0 +1,505 @@
+//! What the engine takes and gives: the nouns between the planes and the use cases.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::domain::{
+    AccessKey, AccountId, AccountName, AtTheEnd, BucketId, BucketName, Bytes, CallbackProfile, Checksum, ETag,
+    Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Secret, SubAccountId, Timestamp, UploadId,
+};
+
+/// Why a use case did not happen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The shop says no; nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Not now: a full queue, a full disk, a server on its way out. Nothing was changed; S3 503.
+    #[error("the appliance is busy: {0}")]
+    Busy(&'static str),
+    /// Something broke. Logged where it is handled; callers are told a request id and no more.
+    #[error("{0}")]
+    Broken(Arc<str>),
+}
+
+/// What a use case gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Who calls. Only authentication makes one: a verified signature, a password, the local socket.
+#[derive(Clone, Debug)]
+pub struct Caller(pub(super) Who);
+
+#[derive(Clone, Debug)]
+pub(super) enum Who {
+    /// A camera's key.
+    Camera { sub_account: SubAccountId },
+    /// An account's administration key.
+    Administrator { account: AccountId },
+    /// The platform, with the account's password.
+    Platform { account: AccountId },
+    /// Operations staff through the Unix socket (mode 0600), or on a closed store.
+    Operator,
+}
+
+/// A key pair on its way to a verification.
+pub struct Credential {
+    pub(super) secret: Secret,
+    pub(super) who: Who,
+    pub(super) sig_v2: bool,
+}
+
+/// A bucket that its caller may see. Only [`super::Engine::bucket`] and its like make one.
+#[derive(Clone, Debug)]
+pub struct BucketRef {
+    pub(super) id: BucketId,
+    pub(super) sub_account: SubAccountId,
+    /// Its name.
+    pub name: BucketName,
+    /// What it holds.
+    pub media: Media,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// A sub-account that the platform has named with its AK and SK.
+#[derive(Clone, Debug)]
+pub struct SubAccountRef {
+    pub(super) id: SubAccountId,
+}
+
+/// What a list or a HEAD tells of a file.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Which commit stored it.
+    pub id: ObjectId,
+    /// Payload bytes.
+    pub size: Bytes,
+    /// When its upload was completed.
+    pub created: Timestamp,
+    /// Its tag.
+    pub etag: ETag,
+    /// Its lock.
+    pub lock: Lock,
+}
+
+/// Conditions of a conditional PUT.
+#[derive(Clone, Debug, Default)]
+pub struct PutCondition {
+    /// `If-None-Match: *`: only where there is no such key.
+    pub must_not_exist: bool,
+    /// `If-Match`: only where the key's tag is this one (as [`ETag`] displays).
+    pub must_match: Option<String>,
+}
+
+/// What an upload says before its bytes.
+#[derive(Clone, Debug)]
+pub struct NewObject {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Payload bytes (decoded), where the client says.
+    pub length: Option<u64>,
+    /// Headers to keep.
+    pub metadata: Metadata,
+    /// `x-amz-object-lock-legal-hold`.
+    pub lock: Lock,
+    /// Conditions.
+    pub condition: PutCondition,
+}
+
+/// What an upload says after its bytes, all of it verified by the plane but `md5`.
+#[derive(Clone, Debug, Default)]
+pub struct Finish {
+    /// `Content-MD5`; the engine compares ([`Refusal::BadDigest`]).
+    pub md5: Option<[u8; 16]>,
+    /// A verified `x-amz-checksum-*`, to be kept.
+    pub checksum: Option<Checksum>,
+}
+
+/// An upload that is committed and durable: a 200 is made from nothing else.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its tag.
+    pub etag: ETag,
+    /// When it was completed.
+    pub created: Timestamp,
+}
+
+/// A page of a list, as asked.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Only keys that begin so.
+    pub prefix: String,
+    /// Keys that share what comes before this, after the prefix, become one common prefix. Empty: none.
+    pub delimiter: String,
+    /// Only keys and common prefixes after this one (v1 marker, v2 start-after and token).
+    pub after: String,
+    /// Keys and common prefixes on a page, 0 to 1,000.
+    pub max: usize,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct ListPage {
+    /// Files, by key.
+    pub objects: Vec<ObjectInfo>,
+    /// Common prefixes, by name.
+    pub prefixes: Vec<String>,
+    /// The last key or common prefix of the page where there is more: what `after` is next.
+    pub next: Option<String>,
+}
+
+/// A part of a multipart upload.
+#[derive(Clone, Debug)]
+pub struct PartInfo {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Payload bytes.
+    pub size: Bytes,
+    /// Its tag (no number behind it).
+    pub etag: ETag,
+    /// When it was stored.
+    pub created: Timestamp,
+}
+
+/// A multipart upload under way.
+#[derive(Clone, Debug)]
+pub struct UploadInfo {
+    /// The key that it will have.
+    pub key: ObjectKey,
+    /// Its id.
+    pub id: UploadId,
+    /// When it was begun.
+    pub created: Timestamp,
+}
+
+/// 7.1: space of the account, GB.
+#[derive(Clone, Copy, Debug)]
+pub struct UserSpace {
+    /// The total.
+    pub total: Gigabytes,
+    /// What is left to hand out.
+    pub free: Gigabytes,
+}
+
+/// 7.4: space of a sub-account, GB.
+#[derive(Clone, Copy, Debug)]
+pub struct SubAccountSpace {
+    /// What was granted.
+    pub total: Gigabytes,
+    /// What is left, rounded down.
+    pub free: Gigabytes,
+}
+
+/// 7.2: what the platform hands to the camera.
+#[derive(Clone, Debug)]
+pub struct OpenedSubAccount {
+    /// `S3AK`
+    pub access_key: AccessKey,
+    /// `S3SK`
+    pub secret: Secret,
+    /// `S3URL`: `http(s)://host[:port]`.
+    pub s3_url: String,
+    /// `S3RecordBucket`
+    pub record_bucket: BucketName,
+    /// `S3PictureBucket`
+    pub picture_bucket: BucketName,
+}
+
+/// 7.7: what is searched for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Recordings or pictures.
+    pub media: Media,
+    /// First whole second (Unix) of `FileDate`, included; `None` is open.
+    pub from: Option<i64>,
+    /// Last whole second (Unix) of `FileDate`, included; `None` is open.
+    pub to: Option<i64>,
+    /// From 1.
+    pub page: u64,
+    /// From 1.
+    pub page_size: u64,
+}
+
+/// 7.7: a page of files.
+#[derive(Clone, Debug)]
+pub struct SearchPage {
+    /// All matches, on every page the same.
+    pub total: u64,
+    /// The page, by date, then by name.
+    pub files: Vec<FoundFile>,
+}
+
+/// 7.7: one file.
+#[derive(Clone, Debug)]
+pub struct FoundFile {
+    /// The file.
+    pub info: ObjectInfo,
+    /// A presigned GET, absolute and ASCII.
+    pub url: String,
+}
+
+/// What operations staff say to open an account (6.1).
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Its name.
+    pub name: AccountName,
+    /// Its password; one is made up where `None`.
+    pub password: Option<Secret>,
+    /// Its space.
+    pub space: Gigabytes,
+    /// Where its platform takes alerts (http or https).
+    pub alert_url: Option<String>,
+    /// Its most sub-accounts; `space.max_sub_accounts` where `None`.
+    pub max_sub_accounts: Option<u32>,
+}
+
+/// What operations staff change of an account; `None` leaves as it is.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChanges {
+    /// A new password.
+    pub password: Option<Secret>,
+    /// A new total.
+    pub space: Option<Gigabytes>,
+    /// A new alert URL; `Some(None)` takes it away.
+    pub alert_url: Option<Option<String>>,
+    /// A new limit.
+    pub max_sub_accounts: Option<u32>,
+    /// A new way of writing callbacks.
+    pub callback: Option<CallbackProfile>,
+}
+
+/// An account as operations staff see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct AccountView {
+    /// Its name.
+    pub account: String,
+    /// Total, GB.
+    pub space_gb: u32,
+    /// Handed out to sub-accounts, GB.
+    pub handed_out_gb: u64,
+    /// Left to hand out, GB.
+    pub free_gb: u64,
+    /// Bytes stored by all its sub-accounts.
+    pub used_bytes: u64,
+    /// Files stored by all its sub-accounts.
+    pub files: u64,
+    /// Sub-accounts now.
+    pub sub_accounts: u32,
+    /// Sub-accounts at most.
+    pub max_sub_accounts: u32,
+    /// Where its platform takes alerts.
+    pub alert_url: Option<String>,
+    /// How its platform wants them written.
+    pub callback: CallbackProfile,
+    /// Whether it has an administration key, and which.
+    pub admin_ak: Option<String>,
+    /// When it was opened, ms since 1970.
+    pub created_ms: i64,
+}
+
+/// A sub-account as operations staff see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SubAccountView {
+    /// S3AK.
+    pub ak: String,
+    /// Its account's name.
+    pub account: String,
+    /// Granted, GB.
+    pub space_gb: u32,
+    /// Granted, bytes.
+    pub space_bytes: u64,
+    /// Finished objects and stored parts, bytes.
+    pub used_bytes: u64,
+    /// Uploads under way, bytes.
+    pub reserved_bytes: u64,
+    /// Locked files, bytes.
+    pub locked_bytes: u64,
+    /// Recordings.
+    pub recordings: u64,
+    /// Pictures.
+    pub pictures: u64,
+    /// Locked files.
+    pub locked_files: u64,
+    /// Whether the oldest files are overwritten.
+    #[serde(rename = "loop")]
+    pub loops: bool,
+    /// Record bucket.
+    pub record_bucket: String,
+    /// Picture bucket.
+    pub picture_bucket: String,
+    /// Episodes that are open: `full`, `nearly_full`.
+    pub episodes: Vec<&'static str>,
+    /// Overwrites so far.
+    pub overwrites: u64,
+    /// When the last upload was completed, ms since 1970.
+    pub last_upload_ms: Option<i64>,
+    /// When it was opened, ms since 1970.
+    pub created_ms: i64,
+}
+
+/// An alert as operations staff see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertView {
+    /// Its number.
+    pub id: u64,
+    /// The account.
+    pub account: String,
+    /// The sub-account's AK.
+    pub ak: String,
+    /// `full`, `nearly_full` or `idle`.
+    pub alert: &'static str,
+    /// `pending`, `delivered`, `withdrawn`, `replaced` or `given_up`.
+    pub state: &'static str,
+    /// When it was raised, ms since 1970.
+    pub raised_ms: i64,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it is tried next, ms since 1970.
+    pub next_ms: Option<i64>,
+    /// What the last attempt came to.
+    pub last: Option<String>,
+}
+
+/// One disk as operations staff see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiskView {
+    /// Its directory.
+    pub dir: String,
+    /// Size of the disk.
+    pub total_bytes: u64,
+    /// Free on the disk.
+    pub free_bytes: u64,
+    /// What uploads may not touch.
+    pub reserve_bytes: u64,
+    /// Volume files.
+    pub volumes: u32,
+    /// `ok`, `full` (uploads get 503), `failed` (writes refused after an I/O error) or `offline`.
+    pub state: &'static str,
+}
+
+/// One page on the box's state.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// Program version.
+    pub version: &'static str,
+    /// On-disk format version.
+    pub format: u32,
+    /// Accounts.
+    pub accounts: u64,
+    /// Sub-accounts.
+    pub sub_accounts: u64,
+    /// Files.
+    pub files: u64,
+    /// Bytes stored.
+    pub used_bytes: u64,
+    /// Bytes of uploads under way.
+    pub reserved_bytes: u64,
+    /// Promised to accounts, bytes.
+    pub promised_bytes: u64,
+    /// Handed out to sub-accounts, bytes.
+    pub handed_out_bytes: u64,
+    /// Disks.
+    pub disks: Vec<DiskView>,
+    /// Changes waiting for the committer.
+    pub commit_queue: usize,
+    /// Extents waiting to be given back to the file system.
+    pub trash: u64,
+    /// Alerts not delivered yet.
+    pub alerts_pending: u64,
+    /// Alerts given up.
+    pub alerts_given_up: u64,
+}
+
+/// One finding of `index check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Which invariant is broken, in words.
+    pub what: String,
+    /// The bucket, where there is one.
+    pub bucket: Option<String>,
+    /// The key, where there is one.
+    pub key: Option<String>,
+}
+
+/// What `index check` found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CheckReport {
+    /// Objects looked at.
+    pub objects: u64,
+    /// What is wrong.
+    pub violations: Vec<Violation>,
+}
+
+/// One damaged object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// Its bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What `scrub` found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ScrubReport {
+    /// Objects read.
+    pub objects: u64,
+    /// Payload bytes read.
+    pub bytes: u64,
+    /// What is wrong.
+    pub damaged: Vec<Damage>,
+}
+
+/// What happened, for the audit log: never a password or an SK.
+#[derive(Clone, Debug, Serialize, serde::Deserialize)]
+pub struct AuditEntry {
+    /// Who: an account's name as it was sent (cut to 64 characters), an AK, or `operator`.
+    pub who: String,
+    /// From where: the peer's address.
+    pub from: String,
+    /// What: an operation's name, as in section 7.
+    pub what: String,
+    /// On what: an AK, a file name, sizes.
+    pub target: String,
+    /// What came of it: `0` … `6` for SOAP, a word elsewhere.
+    pub outcome: String,
+}
+
+// === impl Credential ===
+
+impl Credential {
+    /// The secret that a signature is checked with.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Whether SigV2 is accepted for this key.
+    pub fn sig_v2(&self) -> bool {
+        self.sig_v2
+    }
+
+    /// The caller, once `proof` shows that the signature was made with the secret.
+    pub fn caller(self, _proof: &crate::wire::sig::Verified) -> Caller {
+        Caller(self.who)
+    }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// Operations staff. The control socket (mode 0600) and the commands that work on a closed
+    /// store are the only places that may say so; `tests/it/tidy.rs` holds them to it.
+    pub fn operator() -> Self {
+        Self(Who::Operator)
+    }
+}
+
+/// The word for [`AtTheEnd`] at our own edges.
+pub fn loops(at_the_end: AtTheEnd) -> bool {
+    at_the_end == AtTheEnd::Overwrite
+}

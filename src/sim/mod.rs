@@ -1,0 +1,1 @@
+//! Testers' stand-ins for the platform and the cameras: strangers that use the wire.

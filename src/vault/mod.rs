@@ -1,0 +1,1 @@
+//! Secrets that must be recoverable but not readable at rest.

@@ -1,0 +1,88 @@
+//! Files, as the store needs them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file system.
+pub trait Disk: Send + Sync + 'static {
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Makes a new, empty file with mode 0600; an error where there is one already. Its name is
+    /// durable only after [`Disk::sync_dir`].
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Gives a file another name, replacing what has it. Durable after [`Disk::sync_dir`].
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file. Durable after [`Disk::sync_dir`].
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes a directory and its parents, all of them durable on return.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// The files of a directory, in no order.
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Makes names made, changed and removed in this directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Whole bytes and free bytes of the disk that holds this directory.
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)>;
+}
+
+/// An open file. Offsets and lengths are in bytes.
+pub trait DiskFile: Send + Sync + std::fmt::Debug + 'static {
+    /// The file's length.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+    /// Fills `out` from `at`; `UnexpectedEof` where the file ends before.
+    fn read_exact_at(&self, out: &mut [u8], at: u64) -> io::Result<()>;
+    /// As [`DiskFile::read_exact_at`] where all of it is in memory; `Ok(false)` where that would
+    /// have to wait for the disk, and `out` then holds nothing of use.
+    fn read_cached_at(&self, out: &mut [u8], at: u64) -> io::Result<bool>;
+    /// Writes all of `data` at `at`.
+    fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()>;
+    /// Makes what was written durable. After an error nothing may be assumed of any write since
+    /// the last success, and a later success says nothing of them.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Cuts or grows (with zeros).
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Sets disk space aside for a range, growing the file where it ends before.
+    fn allocate(&self, at: u64, len: u64) -> io::Result<()>;
+    /// Gives a range's disk space back; it reads as zeros.
+    fn punch(&self, at: u64, len: u64) -> io::Result<()>;
+    /// The first offset at or after `at` that may hold data; `None` where only holes are left.
+    fn next_data(&self, at: u64) -> io::Result<Option<u64>>;
+    /// Bytes of disk that the file takes.
+    fn disk_usage(&self) -> io::Result<u64>;
+}
+
+/// Replaces `path` with `data` so that a crash leaves the old file or the new one, whole.
+pub fn replace_file(disk: &dyn Disk, path: &Path, data: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    match disk.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&temporary)?;
+    file.write_all_at(data, 0)?;
+    file.sync_data()?;
+    disk.rename(&temporary, path)?;
+    match path.parent() {
+        Some(dir) => disk.sync_dir(dir),
+        None => Ok(()),
+    }
+}
+
+/// The whole of a file; `None` where there is none.
+pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let len = usize::try_from(file.len()?).map_err(io::Error::other)?;
+    let mut out = vec![0; len];
+    file.read_exact_at(&mut out, 0)?;
+    Ok(Some(out))
+}

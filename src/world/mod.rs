@@ -1,0 +1,25 @@
+//! Time, chance and disk, handed in from outside so that a test can jump the clock, tear a write
+//! and fail an fsync.
+
+use std::sync::Arc;
+
+pub mod clock;
+pub mod disk;
+pub mod entropy;
+pub mod fake;
+pub mod os;
+
+pub use clock::Clock;
+pub use disk::{Disk, DiskFile};
+pub use entropy::Entropy;
+
+/// The outside of the program.
+#[derive(Clone)]
+pub struct World {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// Files.
+    pub disk: Arc<dyn Disk>,
+}

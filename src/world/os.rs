@@ -1,0 +1,179 @@
+//! The real outside: the system's clock, the kernel's random bytes, the file system.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FallocateFlags, SeekFrom};
+use rustix::io::ReadWriteFlags;
+
+use super::{Clock, Disk, DiskFile, Entropy, World};
+use crate::domain::Timestamp;
+
+/// The system's clock.
+pub struct SystemClock;
+
+/// The kernel's random bytes.
+pub struct SystemEntropy;
+
+/// The file system.
+pub struct SystemDisk;
+
+#[derive(Debug)]
+struct SystemFile(File);
+
+/// The real world.
+pub fn world() -> World {
+    World { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), disk: Arc::new(SystemDisk) }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let millis = match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+        };
+        Timestamp::from_millis(millis)
+    }
+}
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, out: &mut [u8]) {
+        // A kernel without random bytes can make no key and no secret; there is nothing to go on with.
+        getrandom::fill(out).expect("the kernel gives random bytes");
+    }
+}
+
+// === impl SystemDisk ===
+
+impl Disk for SystemDisk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(SystemFile(OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Arc::new(SystemFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut made = Vec::new();
+        let mut at = path;
+        while !at.as_os_str().is_empty() && !at.try_exists()? {
+            made.push(at);
+            match at.parent() {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+        std::fs::create_dir_all(path)?;
+        for dir in made {
+            let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            self.sync_dir(parent)?;
+        }
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let stat = rustix::fs::statvfs(path)?;
+        Ok((stat.f_blocks.saturating_mul(stat.f_frsize), stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+}
+
+// === impl SystemFile ===
+
+impl DiskFile for SystemFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_exact_at(&self, out: &mut [u8], at: u64) -> io::Result<()> {
+        self.0.read_exact_at(out, at)
+    }
+
+    fn read_cached_at(&self, out: &mut [u8], at: u64) -> io::Result<bool> {
+        let wanted = out.len();
+        let buffer = io::IoSliceMut::new(out);
+        match rustix::io::preadv2(&self.0, &mut [buffer], at, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read == wanted),
+            // Not in memory, or a file system that cannot tell: the caller asks a thread that may wait.
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {
+        self.0.write_all_at(data, at)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), at, len) {
+            // A file system without preallocation still stores; it only may run out later.
+            Err(rustix::io::Errno::OPNOTSUPP) => {
+                let end = at.saturating_add(len);
+                if self.len()? < end { self.set_len(end) } else { Ok(()) }
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn punch(&self, at: u64, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len) {
+            Err(rustix::io::Errno::OPNOTSUPP) => zero_range(&self.0, at, len),
+            other => Ok(other?),
+        }
+    }
+
+    fn next_data(&self, at: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(&self.0, SeekFrom::Data(at)) {
+            Ok(found) => Ok(Some(found)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok((at < self.len()?).then_some(at)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn disk_usage(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.blocks().saturating_mul(512))
+    }
+}
+
+/// What a punch means where the file system has none: the bytes are gone, the space is not.
+fn zero_range(file: &File, at: u64, len: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let end = at.saturating_add(len).min(file.metadata()?.len());
+    let mut at = at;
+    while at < end {
+        let step = usize::try_from(end - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
+        file.write_all_at(&ZEROS[..step], at)?;
+        at += step as u64;
+    }
+    Ok(())
+}
