@@ -1,0 +1,533 @@
+//! A disk in memory that forgets at a power cut what nobody synced, and fails when told to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::content::{Content, Operation, PAGE};
+use super::names::{Inode, NameChange, Names};
+use crate::world::{Disk, DiskFile};
+
+const SECTOR: u64 = 512;
+/// The errno values that a real disk gives: input/output error and no space left.
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// A disk in memory. Clones are the same disk.
+///
+/// Per file it holds what programs see, what is synced, and the operations between; names likewise,
+/// a directory at a time. Space is counted in pages of 4 KiB that are written or allocated.
+#[derive(Clone, Debug)]
+pub struct FakeDisk(Arc<Mutex<State>>);
+
+/// Which unsynced operations a power cut leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// None.
+    LoseAll,
+    /// All.
+    KeepAll,
+    /// A subset by the seed, each operation whole.
+    Random,
+    /// A subset by the seed, and of some writes a subset of their 512-byte sectors.
+    Torn,
+}
+
+/// What becomes of one unsynced operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survival {
+    /// It never reached the disk.
+    Lost,
+    /// It reached the disk whole.
+    Kept,
+    /// Of a write, those of its sectors reached the disk that this seed chooses; else as `Lost`.
+    Torn(u64),
+}
+
+/// An operation that a power cut asks about.
+#[derive(Clone, Debug)]
+pub struct Unsynced {
+    /// The file's name; empty where the file has lost its last name.
+    pub path: PathBuf,
+    /// What was done.
+    pub kind: UnsyncedKind,
+}
+
+/// What an unsynced operation did. Offsets and lengths in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnsyncedKind {
+    /// Bytes were written.
+    Write {
+        /// Where.
+        at: u64,
+        /// How many.
+        len: u64,
+    },
+    /// The length was set.
+    SetLen(u64),
+    /// Space was set aside.
+    Allocate,
+    /// Space was given back.
+    Punch,
+    /// A name was made.
+    Made,
+    /// A name was changed; `path` is the new one.
+    Renamed,
+    /// A name was removed.
+    Removed,
+}
+
+#[derive(Debug)]
+struct State {
+    capacity: u64,
+    names: Names,
+    files: BTreeMap<Inode, FileState>,
+    next_inode: Inode,
+    /// Counts power cuts: a handle from before one is dead.
+    boots: u64,
+    operations: u64,
+    /// The number of the first operation that finds the power gone.
+    cut_at: Option<u64>,
+    cold: bool,
+    failing_syncs: Vec<String>,
+    failing_reads: Vec<(String, Range<u64>)>,
+}
+
+#[derive(Debug, Default)]
+struct FileState {
+    live: Content,
+    synced: Content,
+    pending: Vec<Operation>,
+    handles: usize,
+}
+
+#[derive(Debug)]
+struct FakeFile {
+    disk: FakeDisk,
+    inode: Inode,
+    boot: u64,
+}
+
+// === impl FakeDisk: what a test does to it ===
+
+impl FakeDisk {
+    /// An empty disk with room for this many bytes, having the root and the working directory.
+    pub fn new(capacity: u64) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            capacity,
+            names: Names::new(),
+            files: BTreeMap::new(),
+            next_inode: 1,
+            boots: 0,
+            operations: 0,
+            cut_at: None,
+            cold: false,
+            failing_syncs: Vec::new(),
+            failing_reads: Vec::new(),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many operations that change or sync something were begun so far; reads do not count.
+    pub fn ops(&self) -> u64 {
+        self.state().operations
+    }
+
+    /// Lets `more` further operations through; then the power is gone and everything, reads too,
+    /// fails with EIO until [`FakeDisk::crash`] or [`FakeDisk::power_cut`] boots again.
+    pub fn fail_after(&self, more: u64) {
+        let mut state = self.state();
+        state.cut_at = Some(state.operations.saturating_add(more));
+    }
+
+    /// Whether the power is gone.
+    pub fn is_cut(&self) -> bool {
+        self.state().is_cut()
+    }
+
+    /// The next `sync_data` of a file whose name ends so fails with EIO, and as on Linux its unsynced
+    /// writes never reach the disk, though they are still read.
+    pub fn fail_sync_once(&self, suffix: &str) {
+        self.state().failing_syncs.push(suffix.to_owned());
+    }
+
+    /// Reads that touch this range of a file whose name ends so fail with EIO, from now on.
+    pub fn fail_reads(&self, suffix: &str, range: Range<u64>) {
+        self.state().failing_reads.push((suffix.to_owned(), range));
+    }
+
+    /// Takes back every fault that was ordered and has not happened.
+    pub fn mend(&self) {
+        let mut state = self.state();
+        state.cut_at = None;
+        state.failing_syncs.clear();
+        state.failing_reads.clear();
+    }
+
+    /// Whether everything must wait for the disk (`read_cached_at` gives `false`). At first all is in memory.
+    pub fn set_cold(&self, cold: bool) {
+        self.state().cold = cold;
+    }
+
+    /// Gives the disk another size, in bytes.
+    pub fn set_capacity(&self, capacity: u64) {
+        self.state().capacity = capacity;
+    }
+
+    /// Turns one byte of a file into another, on the disk and in memory, as a disk does that rots.
+    pub fn rot(&self, path: &Path, at: u64) -> io::Result<()> {
+        let mut state = self.state();
+        let inode = state.names.find(path)?;
+        if let Some(file) = state.files.get_mut(&inode) {
+            file.live.rot(at);
+            file.synced.rot(at);
+        }
+        Ok(())
+    }
+
+    /// Cuts the power and boots again: handles from before give EIO, and of what was not synced
+    /// `fate` leaves some.
+    pub fn crash(&self, seed: u64, fate: Fate) {
+        let mut chance = Chance(seed);
+        self.power_cut(|_| match fate {
+            Fate::LoseAll => Survival::Lost,
+            Fate::KeepAll => Survival::Kept,
+            Fate::Random => [Survival::Lost, Survival::Kept][usize::from(chance.coin())],
+            Fate::Torn => match (chance.coin(), chance.coin()) {
+                (true, _) => Survival::Torn(chance.next()),
+                (_, kept) => [Survival::Lost, Survival::Kept][usize::from(kept)],
+            },
+        });
+    }
+
+    /// As [`FakeDisk::crash`], with the fate of each operation told one by one: oldest first within
+    /// a file, then names. A kept change of names keeps the earlier ones that it rests on (of the
+    /// same file or name); a torn one is lost.
+    pub fn power_cut(&self, mut fate: impl FnMut(&Unsynced) -> Survival) {
+        let mut state = self.state();
+        let paths: BTreeMap<Inode, PathBuf> =
+            state.names.live.iter().map(|(path, inode)| (*inode, path.clone())).collect();
+        for (inode, file) in &mut state.files {
+            let path = paths.get(inode).cloned().unwrap_or_default();
+            for operation in std::mem::take(&mut file.pending) {
+                match fate(&Unsynced { path: path.clone(), kind: UnsyncedKind::from(&operation) }) {
+                    Survival::Lost => {}
+                    Survival::Kept => file.synced.apply(&operation),
+                    Survival::Torn(seed) => tear(&mut file.synced, &operation, seed),
+                }
+            }
+            file.live = file.synced.clone();
+            file.handles = 0;
+        }
+        state.names.power_cut(|change| {
+            fate(&Unsynced { path: change.path().to_owned(), kind: UnsyncedKind::from(change) }) == Survival::Kept
+        });
+        state.boots += 1;
+        state.cut_at = None;
+        state.forget_nameless();
+    }
+}
+
+/// Applies the sectors of a write that the seed chooses.
+fn tear(content: &mut Content, operation: &Operation, seed: u64) {
+    let Operation::Write { at, data } = operation else { return };
+    let mut chance = Chance(seed);
+    let mut from = 0;
+    while from < data.len() {
+        let to_boundary = SECTOR - (at + from as u64) % SECTOR;
+        let to = data.len().min(from + usize::try_from(to_boundary).unwrap_or(data.len()));
+        if chance.coin() {
+            content.apply(&Operation::Write { at: at + from as u64, data: data[from..to].into() });
+        }
+        from = to;
+    }
+}
+
+/// Splitmix64: chance that a seed repeats.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn coin(&mut self) -> bool {
+        self.next() >> 63 == 1
+    }
+}
+
+impl From<&Operation> for UnsyncedKind {
+    fn from(operation: &Operation) -> Self {
+        match operation {
+            Operation::Write { at, data } => Self::Write { at: *at, len: data.len() as u64 },
+            Operation::SetLen(len) => Self::SetLen(*len),
+            Operation::Allocate { .. } => Self::Allocate,
+            Operation::Punch { .. } => Self::Punch,
+        }
+    }
+}
+
+impl From<&NameChange> for UnsyncedKind {
+    fn from(change: &NameChange) -> Self {
+        match change {
+            NameChange::Made { .. } => Self::Made,
+            NameChange::Renamed { .. } => Self::Renamed,
+            NameChange::Removed { .. } => Self::Removed,
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn is_cut(&self) -> bool {
+        self.cut_at.is_some_and(|at| self.operations >= at)
+    }
+
+    /// Counts an operation, or finds the power gone.
+    fn operate(&mut self) -> io::Result<()> {
+        self.powered()?;
+        self.operations += 1;
+        Ok(())
+    }
+
+    fn powered(&self) -> io::Result<()> {
+        if self.is_cut() { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
+    }
+
+    /// Bytes that files take which have a name or are open.
+    fn used(&self) -> u64 {
+        let named = |inode: &Inode| self.names.live.values().any(|other| other == inode);
+        let takes = |(inode, file): (&Inode, &FileState)| {
+            if file.handles > 0 || named(inode) { file.live.pages() * PAGE } else { 0 }
+        };
+        self.files.iter().map(takes).sum()
+    }
+
+    fn forget_nameless(&mut self) {
+        let names = &self.names;
+        self.files.retain(|inode, file| file.handles > 0 || names.knows(*inode));
+    }
+
+    fn path(&self, inode: Inode) -> String {
+        let named = self.names.live.iter().find(|(_, other)| **other == inode);
+        named.map(|(path, _)| path.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    fn read_fails(&self, inode: Inode, at: u64, len: u64) -> bool {
+        if self.failing_reads.is_empty() {
+            return false;
+        }
+        let (path, end) = (self.path(inode), at.saturating_add(len));
+        self.failing_reads
+            .iter()
+            .any(|(suffix, range)| path.ends_with(suffix.as_str()) && at < range.end && range.start < end)
+    }
+}
+
+// === impl Disk for FakeDisk ===
+
+impl FakeDisk {
+    fn handle(&self, state: &mut State, inode: Inode) -> Arc<dyn DiskFile> {
+        state.files.entry(inode).or_default().handles += 1;
+        Arc::new(FakeFile { disk: self.clone(), inode, boot: state.boots })
+    }
+}
+
+impl Disk for FakeDisk {
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state();
+        state.powered()?;
+        let inode = state.names.find(path)?;
+        Ok(self.handle(&mut state, inode))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state();
+        state.operate()?;
+        let inode = state.next_inode;
+        state.names.make(path, inode)?;
+        state.next_inode += 1;
+        Ok(self.handle(&mut state, inode))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.operate()?;
+        state.names.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.operate()?;
+        state.names.remove(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.operate()?;
+        state.names.create_dir_all(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        let state = self.state();
+        state.powered()?;
+        state.names.list(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.operate()?;
+        state.names.sync(path)?;
+        state.forget_nameless();
+        Ok(())
+    }
+
+    fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let state = self.state();
+        state.powered()?;
+        state.names.list(path)?;
+        Ok((state.capacity, state.capacity.saturating_sub(state.used())))
+    }
+}
+
+// === impl DiskFile for FakeFile ===
+
+impl FakeFile {
+    /// Does something with the file, unless the handle is from before a power cut.
+    fn with<T>(&self, act: impl FnOnce(&mut State, Inode) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.disk.state();
+        if state.boots != self.boot {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        state.powered()?;
+        act(&mut state, self.inode)
+    }
+
+    fn look<T>(&self, act: impl FnOnce(&FileState) -> T) -> io::Result<T> {
+        self.with(|state, inode| state.files.get(&inode).map(act).ok_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+
+    fn change(&self, operation: Operation) -> io::Result<()> {
+        self.with(|state, inode| {
+            state.operate()?;
+            let more = state.files.get(&inode).map_or(0, |file| file.live.more_pages(&operation));
+            if more > 0 && state.used().saturating_add(more.saturating_mul(PAGE)) > state.capacity {
+                return Err(io::Error::from_raw_os_error(ENOSPC));
+            }
+            let file = state.files.entry(inode).or_default();
+            file.live.apply(&operation);
+            file.pending.push(operation);
+            Ok(())
+        })
+    }
+}
+
+impl Drop for FakeFile {
+    fn drop(&mut self) {
+        let mut state = self.disk.state();
+        if state.boots != self.boot {
+            return;
+        }
+        if let Some(file) = state.files.get_mut(&self.inode) {
+            file.handles = file.handles.saturating_sub(1);
+        }
+        state.forget_nameless();
+    }
+}
+
+impl DiskFile for FakeFile {
+    fn len(&self) -> io::Result<u64> {
+        self.look(|file| file.live.len())
+    }
+
+    fn read_exact_at(&self, out: &mut [u8], at: u64) -> io::Result<()> {
+        self.with(|state, inode| {
+            let len = out.len() as u64;
+            if state.read_fails(inode, at, len) {
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+            let file = state.files.entry(inode).or_default();
+            if at.checked_add(len).is_none_or(|end| end > file.live.len()) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            file.live.read(out, at);
+            Ok(())
+        })
+    }
+
+    fn read_cached_at(&self, out: &mut [u8], at: u64) -> io::Result<bool> {
+        let len = out.len() as u64;
+        let waits = self.with(|state, inode| Ok(state.cold || state.read_fails(inode, at, len)))?;
+        if waits {
+            return Ok(false);
+        }
+        match self.read_exact_at(out, at) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
+    fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {
+        if at.checked_add(data.len() as u64).is_none() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.change(Operation::Write { at, data: data.into() })
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.with(|state, inode| {
+            state.operate()?;
+            let path = state.path(inode);
+            let fails = state.failing_syncs.iter().position(|suffix| path.ends_with(suffix.as_str()));
+            let file = state.files.entry(inode).or_default();
+            if let Some(at) = fails {
+                file.pending.clear();
+                state.failing_syncs.remove(at);
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
+            for operation in std::mem::take(&mut file.pending) {
+                file.synced.apply(&operation);
+            }
+            Ok(())
+        })
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.change(Operation::SetLen(len))
+    }
+
+    fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
+        if len == 0 || at.checked_add(len).is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.change(Operation::Allocate { at, len })
+    }
+
+    fn punch(&self, at: u64, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.change(Operation::Punch { at, len })
+    }
+
+    fn next_data(&self, at: u64) -> io::Result<Option<u64>> {
+        self.look(|file| file.live.next_data(at))
+    }
+
+    fn disk_usage(&self) -> io::Result<u64> {
+        self.look(|file| file.live.pages() * PAGE)
+    }
+}
+
+#[cfg(test)]
+mod tests;
