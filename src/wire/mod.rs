@@ -1,3 +1,7 @@
 //! What the protocols say, as codecs: bytes to values and back. Absent: sockets, `async`, the engine.
 
+pub mod range;
+pub mod s3_checksum;
+pub mod s3_time;
+pub mod s3_xml;
 pub mod sig;

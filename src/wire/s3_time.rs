@@ -1,0 +1,150 @@
+//! Times as S3 writes them: RFC 1123 in headers, ISO 8601 with milliseconds in XML, ISO 8601 basic
+//! in V4 signatures. All UTC.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use crate::domain::Timestamp;
+
+fn civil(at: Timestamp) -> DateTime {
+    jiff::Timestamp::from_millisecond(at.millis()).map_or(DateTime::ZERO, |at| TimeZone::UTC.to_datetime(at))
+}
+
+/// `20261123T120000Z`.
+pub fn basic(at: Timestamp) -> String {
+    let t = civil(at);
+    format!("{:04}{:02}{:02}T{:02}{:02}{:02}Z", t.year(), t.month(), t.day(), t.hour(), t.minute(), t.second())
+}
+
+/// `2026-11-23T12:00:00.000Z`.
+pub fn iso(at: Timestamp) -> String {
+    let t = civil(at);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        t.year(),
+        t.month(),
+        t.day(),
+        t.hour(),
+        t.minute(),
+        t.second(),
+        t.millisecond()
+    )
+}
+
+/// `Mon, 23 Nov 2026 12:00:00 GMT`.
+pub fn http_date(at: Timestamp) -> String {
+    let seconds = u64::try_from(at.seconds()).unwrap_or(0);
+    // httpdate can write years up to 9999; no store lives that long.
+    let seconds = seconds.min(253_402_300_799);
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+/// Reads `20261123T120000Z`.
+pub fn parse_basic(text: &str) -> Option<Timestamp> {
+    let b = text.as_bytes();
+    if b.len() != 16 || b.get(8) != Some(&b'T') || b.get(15) != Some(&b'Z') {
+        return None;
+    }
+    let n = |range: std::ops::Range<usize>| number(text.get(range)?);
+    at(n(0..4)?, n(4..6)?, n(6..8)?, n(9..11)?, n(11..13)?, n(13..15)?)
+}
+
+/// Reads what a client may write into `Date`, `x-amz-date`, `If-Modified-Since`: RFC 1123 with GMT
+/// or +0000 (and its elder sisters), ISO 8601 basic or extended.
+pub fn parse_any(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    parse_basic(text).or_else(|| parse_extended(text)).or_else(|| parse_http(text))
+}
+
+/// Reads an HTTP date.
+pub fn parse_http(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let body = ["+0000", "-0000", "UTC"].iter().find_map(|zone| text.strip_suffix(zone));
+    let at = match body {
+        Some(body) => httpdate::parse_http_date(&format!("{} GMT", body.trim_end())),
+        None => httpdate::parse_http_date(text),
+    };
+    let seconds = at.ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(Timestamp::from_seconds(i64::try_from(seconds).ok()?))
+}
+
+/// `2026-11-23T12:00:00[.fff]Z`.
+fn parse_extended(text: &str) -> Option<Timestamp> {
+    let b = text.as_bytes();
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if !text.ends_with('Z') || marks.iter().any(|&(at, mark)| b.get(at) != Some(&mark)) {
+        return None;
+    }
+    let n = |range: std::ops::Range<usize>| number(text.get(range)?);
+    let whole = at(n(0..4)?, n(5..7)?, n(8..10)?, n(11..13)?, n(14..16)?, n(17..19)?)?;
+    match text.get(19..text.len() - 1)? {
+        "" => Some(whole),
+        fraction => {
+            let digits = fraction.strip_prefix('.')?;
+            (!digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(whole)
+        }
+    }
+}
+
+fn number(text: &str) -> Option<i16> {
+    if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+fn at(year: i16, month: i16, day: i16, hour: i16, minute: i16, second: i16) -> Option<Timestamp> {
+    let small = |n: i16| i8::try_from(n).ok();
+    let date = Date::new(year, small(month)?, small(day)?).ok()?;
+    let time = jiff::civil::Time::new(small(hour)?, small(minute)?, small(second)?, 0).ok()?;
+    let at = TimeZone::UTC.to_timestamp(date.to_datetime(time)).ok()?;
+    Some(Timestamp::from_millis(at.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
+    use super::*;
+
+    #[test]
+    fn every_form_of_one_moment_is_the_same_moment() {
+        let moment = Timestamp::from_seconds(1_369_353_600);
+        for text in [
+            "20130524T000000Z",
+            "2013-05-24T00:00:00Z",
+            "2013-05-24T00:00:00.000Z",
+            "Fri, 24 May 2013 00:00:00 GMT",
+            "Fri, 24 May 2013 00:00:00 +0000",
+            "Fri, 24 May 2013 00:00:00 -0000",
+        ] {
+            assert_eq!(parse_any(text), Some(moment), "{text}");
+        }
+        assert_eq!(basic(moment), "20130524T000000Z");
+        assert_eq!(iso(moment), "2013-05-24T00:00:00.000Z");
+        assert_eq!(http_date(moment), "Fri, 24 May 2013 00:00:00 GMT");
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in
+            ["", "20130524", "20131324T000000Z", "20130524T000000", "Fri, 24 May 2013 00:00:00 +0800", "yesterday"]
+        {
+            assert_eq!(parse_any(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(seconds in 0i64..253_402_300_000) {
+            let at = Timestamp::from_seconds(seconds);
+            prop_assert_eq!(parse_any(&basic(at)), Some(at));
+            prop_assert_eq!(parse_any(&iso(at)), Some(at));
+            prop_assert_eq!(parse_any(&http_date(at)), Some(at));
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = parse_any(&text);
+        }
+    }
+}
