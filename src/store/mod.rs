@@ -1,1 +1,307 @@
 //! The store: the only room that knows redb, extents and fsync.
+//!
+//! Volumes hold the files' bytes in self-describing records, the journal holds every other change,
+//! and the index is derived from both. `docs/storage-format.md` has every byte. Absent: the rules
+//! of accounts (they come in as decisions), HTTP.
+
+pub mod catalog;
+pub mod check;
+pub mod codec;
+pub mod committer;
+pub mod error;
+pub mod event;
+pub mod index;
+pub mod journal;
+pub mod layout;
+pub mod recovery;
+pub mod scrub;
+pub mod snapshot;
+pub mod volume;
+
+use std::any::Any;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase};
+
+use self::catalog::Catalog;
+use self::codec::Decoder;
+use self::committer::{Bells, Command, Committer, Failure, Queue};
+use self::error::{Doing, StoreError};
+use self::event::Event;
+use self::index::apply::{Effects, Settings};
+use self::index::rows::{AccountRow, Row, Stats, SubAccountRow};
+use self::index::view::View;
+use self::index::{definitions, meta};
+use self::journal::{Journal, encode_frame};
+use self::layout::{DiskIds, Found, Layout};
+use self::recovery::{RebuildReport, RecoveryReport};
+use self::volume::{RoomMark, Volumes};
+use crate::config::Reserve;
+use crate::domain::{AccountId, SubAccountId};
+use crate::vault::MasterKey;
+use crate::world::World;
+
+/// What a store is opened with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Index, master key, lock.
+    pub data_dir: PathBuf,
+    /// One directory a disk.
+    pub volumes: Vec<PathBuf>,
+    /// Bytes of one volume.
+    pub volume_size: u64,
+    /// Free space that uploads may not touch.
+    pub reserve: Reserve,
+    /// Bytes of the index's page cache.
+    pub index_cache: u64,
+    /// The rules of space.
+    pub settings: Settings,
+}
+
+/// An open store.
+pub struct Store {
+    db: Arc<Database>,
+    pub volumes: Arc<Volumes>,
+    pub catalog: Arc<Catalog>,
+    pub queue: Queue,
+    pub bells: Arc<Bells>,
+    pub master_key: MasterKey,
+    pub recovery: RecoveryReport,
+    _lock: Box<dyn Any + Send + Sync>,
+}
+
+impl Store {
+    /// Opens the store, or makes it where there is none, and brings the index up to date.
+    pub fn open(world: World, options: &Options) -> Result<Self, StoreError> {
+        let layout = Layout::new(options);
+        let lock = layout.take_lock(&world)?;
+        let disk = &*world.disk;
+        for dir in &layout.volumes {
+            if dir.starts_with(&options.data_dir) {
+                disk.create_dir_all(dir).doing(|| format!("make {}", dir.display()))?;
+            }
+        }
+        let (store_id, master_key) = match layout.find(disk)? {
+            Found::Store(id) => (id, load_master_key(&world, &layout)?),
+            Found::Nothing => create(&world, options, &layout)?,
+        };
+        let db = index::open_database(disk, &layout.index, options.index_cache, false)?;
+        let (applied, mark, disks) = read_meta(&db, store_id)?;
+        let marked = layout.mark_disks(&world, store_id)?;
+        if let Some(lost) = disks.0.iter().find(|id| !marked.contains(id)) {
+            return Err(StoreError::Unusable(format!(
+                "the disk {} of this store is not among storage.volumes: is it mounted?",
+                hex::encode(lost)
+            )));
+        }
+        let volumes = Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?;
+        let volumes = Arc::new(volumes);
+        let Some((journal, frames)) = Journal::open(disk, &layout.journal, store_id)? else {
+            return Err(StoreError::Unusable(format!(
+                "the journal in {} is missing; restore it from a backup",
+                layout.journal.display()
+            )));
+        };
+        let recovery = recovery::replay(&db, &volumes, frames, &mark, applied, options.settings)?;
+        write_disks(&db, &DiskIds(marked))?;
+        let db = Arc::new(db);
+        let catalog = Arc::new(Catalog::new(options.settings));
+        load_catalog(&db, &catalog)?;
+        let bells = Arc::new(Bells::default());
+        let committer = Committer {
+            world,
+            db: Arc::clone(&db),
+            volumes: Arc::clone(&volumes),
+            journal,
+            journal_dir: layout.journal,
+            catalog: Arc::clone(&catalog),
+            bells: Arc::clone(&bells),
+            seq: recovery.sequence,
+        };
+        let queue = committer.start().doing(|| "start the committer".to_owned())?;
+        Ok(Self { db, volumes, catalog, queue, bells, master_key, recovery, _lock: lock })
+    }
+
+    /// The state of the index after the last commit.
+    pub fn view(&self) -> Result<View, StoreError> {
+        Ok(View::new(self.db.begin_read()?))
+    }
+
+    /// Ends the committer; everything is durable when it returns. Blocks.
+    pub fn close(&self) -> Result<(), Failure> {
+        let closed = self.queue.ask_blocking(Command::Close);
+        self.queue.join();
+        closed
+    }
+
+    /// Makes the index anew from volumes and journal, and puts it in the place of the old one.
+    pub fn rebuild(world: World, options: &Options) -> Result<RebuildReport, StoreError> {
+        let layout = Layout::new(options);
+        let _lock = layout.take_lock(&world)?;
+        let disk = &*world.disk;
+        let Some(store_id) = layout.store_id(disk)? else {
+            return Err(StoreError::Unusable(
+                "there is no store here: no volume directory has a kandian-disk mark".to_owned(),
+            ));
+        };
+        load_master_key(&world, &layout)?;
+        let volumes =
+            Arc::new(Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?);
+        // Without the journal nobody could tell a closed sub-account's file from another's.
+        let Some((_, frames)) = Journal::open(disk, &layout.journal, store_id)? else {
+            return Err(StoreError::Unusable(format!(
+                "the journal in {} is missing: accounts and deletions cannot be made from the volumes alone; restore it from a backup",
+                layout.journal.display()
+            )));
+        };
+        let mut path = layout.index.clone().into_os_string();
+        path.push(".rebuild");
+        let path = PathBuf::from(path);
+        if layout::file_exists(disk, &path)? {
+            disk.remove(&path).doing(|| format!("remove {}", path.display()))?;
+        }
+        let disks = layout.mark_disks(&world, store_id)?;
+        let mut report = {
+            let db = index::open_database(disk, &path, options.index_cache, true)?;
+            write_meta(&db, store_id, &DiskIds(disks))?;
+            let (mut report, _) = recovery::rebuild(&db, &volumes, frames, options.settings)?;
+            let catalog = Catalog::new(options.settings);
+            load_catalog(&db, &catalog)?;
+            let inner = catalog.read();
+            report.accounts = inner.accounts.len() as u64;
+            report.sub_accounts = inner.sub_accounts.len() as u64;
+            for sub in inner.sub_accounts.values() {
+                report.objects += sub.stats.files[0] + sub.stats.files[1];
+                report.bytes += sub.stats.bytes[0] + sub.stats.bytes[1];
+            }
+            report
+        };
+        disk.rename(&path, &layout.index).doing(|| format!("put {} in its place", layout.index.display()))?;
+        disk.sync_dir(&options.data_dir).doing(|| format!("sync {}", options.data_dir.display()))?;
+        report.records = report.records.max(report.objects);
+        Ok(report)
+    }
+}
+
+fn load_master_key(world: &World, layout: &Layout) -> Result<MasterKey, StoreError> {
+    let path = &layout.master_key;
+    let key = MasterKey::load(&*world.disk, path).map_err(|e| StoreError::Unusable(e.to_string()))?;
+    key.ok_or_else(|| {
+        StoreError::Unusable(format!(
+            "{} is missing: secrets cannot be read without it; restore it from a backup",
+            path.display()
+        ))
+    })
+}
+
+/// Makes a new store. The marks come last: until they stand, a crash leaves nothing that counts.
+fn create(world: &World, options: &Options, layout: &Layout) -> Result<([u8; 16], MasterKey), StoreError> {
+    let disk = &*world.disk;
+    if layout::file_exists(disk, &layout.index)? {
+        let started = index::open_database(disk, &layout.index, options.index_cache, false).and_then(|db| {
+            let txn = db.begin_read()?;
+            let seq = match txn.open_table(definitions::meta) {
+                Ok(table) => index::meta_u64(&table, meta::SEQ)?,
+                Err(_) => None,
+            };
+            Ok(seq)
+        });
+        if started.is_ok_and(|seq| seq.is_some_and(|s| s > 0)) {
+            return Err(StoreError::Unusable(format!(
+                "{} is the index of a store, but no directory of storage.volumes has its kandian-disk mark: is the disk mounted?",
+                layout.index.display()
+            )));
+        }
+        disk.remove(&layout.index).doing(|| format!("remove {}", layout.index.display()))?;
+    }
+    let store_id = world.entropy.bytes();
+    for dir in layout.volumes.iter().chain([&layout.journal]) {
+        disk.create_dir_all(dir).doing(|| format!("make {}", dir.display()))?;
+    }
+    let failed = |e: crate::vault::VaultError| StoreError::Unusable(e.to_string());
+    let master_key = match MasterKey::load(disk, &layout.master_key).map_err(failed)? {
+        Some(key) => key,
+        None => MasterKey::create(disk, &*world.entropy, &layout.master_key).map_err(failed)?,
+    };
+    let mut snapshot = Vec::new();
+    encode_frame(&mut snapshot, &store_id, 0, world.clock.now(), &Event::SnapshotEnd);
+    Journal::create(disk, &layout.journal, store_id, 1, &snapshot)?;
+    let db = index::open_database(disk, &layout.index, options.index_cache, true)?;
+    write_meta(&db, store_id, &DiskIds(Vec::new()))?;
+    drop(db);
+    layout.mark_disks(world, store_id)?;
+    Ok((store_id, master_key))
+}
+
+const DISKS: &[u8] = b"disks";
+
+fn write_meta(db: &Database, store_id: [u8; 16], disks: &DiskIds) -> Result<(), StoreError> {
+    let txn = index::begin_durable(db)?;
+    {
+        let mut tables = index::Tables::open(&txn)?;
+        tables.meta.insert(meta::FORMAT, u64::from(index::FORMAT).to_be_bytes().as_slice())?;
+        tables.meta.insert(meta::STORE, store_id.as_slice())?;
+        tables.meta.insert(meta::SEQ, 0u64.to_be_bytes().as_slice())?;
+        let mark = RoomMark { next_volume: 1, ..RoomMark::default() };
+        tables.meta.insert(meta::MARK, index::encode_mark(&mark).as_slice())?;
+        tables.meta.insert(DISKS, disks.encode().as_slice())?;
+    }
+    Ok(txn.commit()?)
+}
+
+fn write_disks(db: &Database, disks: &DiskIds) -> Result<(), StoreError> {
+    let txn = index::begin_durable(db)?;
+    txn.open_table(definitions::meta)?.insert(DISKS, disks.encode().as_slice())?;
+    Ok(txn.commit()?)
+}
+
+/// Sequence, room mark and disks of an index, which must be of this store and format.
+fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<(u64, RoomMark, DiskIds), StoreError> {
+    let txn = db.begin_read()?;
+    let table = txn.open_table(definitions::meta)?;
+    let format = index::meta_u64(&table, meta::FORMAT)?.unwrap_or(0);
+    if format != u64::from(index::FORMAT) {
+        return Err(StoreError::Unusable(format!(
+            "the index has format {format}, this program reads format {}; use the release that wrote it, or `kandian index rebuild`",
+            index::FORMAT
+        )));
+    }
+    if table.get(meta::STORE)?.is_none_or(|v| v.value() != store_id) {
+        return Err(StoreError::Unusable("the index belongs to another store than the volumes".to_owned()));
+    }
+    let seq = index::meta_u64(&table, meta::SEQ)?.unwrap_or(0);
+    let mark = match table.get(meta::MARK)? {
+        Some(value) => index::decode_mark(value.value())?,
+        None => RoomMark { next_volume: 1, ..RoomMark::default() },
+    };
+    let disks = match table.get(DISKS)? {
+        Some(value) => DiskIds::decode(value.value())?,
+        None => DiskIds(Vec::new()),
+    };
+    Ok((seq, mark, disks))
+}
+
+fn load_catalog(db: &Database, catalog: &Catalog) -> Result<(), StoreError> {
+    let view = View::new(db.begin_read()?);
+    let mut effects = Effects::default();
+    view.each(definitions::accounts, |key, value| {
+        effects
+            .accounts
+            .push((AccountId::new(Decoder::new(key, "account key").u64()?), Some(AccountRow::decode(value)?)));
+        Ok(())
+    })?;
+    view.each(definitions::sub_accounts, |key, value| {
+        effects.sub_accounts.push((
+            SubAccountId::new(Decoder::new(key, "sub-account key").u64()?),
+            Some(SubAccountRow::decode(value)?),
+        ));
+        Ok(())
+    })?;
+    view.each(definitions::stats, |key, value| {
+        effects.stats.insert(SubAccountId::new(Decoder::new(key, "stats key").u64()?), Stats::decode(value)?);
+        Ok(())
+    })?;
+    catalog.publish(effects, Vec::new());
+    Ok(())
+}

@@ -21,6 +21,9 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>>;
     /// Makes names made, changed and removed in this directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Takes the file at `path` (made where it is not there) for this process until the guard is
+    /// dropped; `None` where another process has it.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn std::any::Any + Send + Sync>>>;
     /// Whole bytes and free bytes of the disk that holds this directory.
     fn space(&self, path: &Path) -> io::Result<(u64, u64)>;
 }

@@ -344,6 +344,11 @@ impl FakeDisk {
 }
 
 impl Disk for FakeDisk {
+    /// One process owns a fake disk, so every lock is free.
+    fn lock(&self, _path: &Path) -> io::Result<Option<Box<dyn std::any::Any + Send + Sync>>> {
+        Ok(Some(Box::new(())))
+    }
+
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.powered()?;

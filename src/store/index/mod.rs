@@ -1,0 +1,281 @@
+//! The index: a redb database derived from volumes and journal.
+//!
+//! It is committed without waiting for the disk and made durable by checkpoints; what came after
+//! the last one is applied again from the records and frames themselves. So nothing in an
+//! acknowledged upload waits for it, and all of it can be made anew.
+
+pub mod apply;
+pub mod rows;
+pub mod time_counts;
+pub mod view;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use super::codec::{Decoder, Encoder, ordered};
+use super::error::{Doing, StoreError};
+use super::volume::RoomMark;
+use super::volume::record::Extent;
+use crate::domain::{AlertId, BucketId, Media, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId, VolumeId};
+use crate::world::{Disk, DiskFile};
+
+/// Version of every on-disk format together, as `status` shows it.
+pub const FORMAT: u32 = 1;
+
+/// Keys and values are our own bytes: how redb encodes types is none of our formats' business.
+pub type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+/// An open table.
+pub type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $field:ident = $name:literal;)*) => {
+        /// Every table, open for writing.
+        pub struct Tables<'t> {
+            $($(#[$doc])* pub $field: Rows<'t>,)*
+        }
+
+        impl<'t> Tables<'t> {
+            /// Opens them, making those that are not there.
+            pub fn open(txn: &'t WriteTransaction) -> Result<Self, StoreError> {
+                Ok(Self { $($field: txn.open_table(definitions::$field)?,)* })
+            }
+        }
+
+        /// The tables' definitions.
+        #[expect(non_upper_case_globals, reason = "a definition is named as its field")]
+        pub mod definitions {
+            $(pub const $field: super::Definition = super::Definition::new($name);)*
+        }
+    };
+}
+
+tables! {
+    /// Text → what it names: format, store id, sequence, room mark.
+    meta = "meta";
+    /// Account id → [`rows::AccountRow`].
+    accounts = "accounts";
+    /// Sub-account id → [`rows::SubAccountRow`].
+    sub_accounts = "sub_accounts";
+    /// Sub-account id → nothing: closed, its files are still being deleted.
+    closing = "closing";
+    /// Sub-account id → [`rows::Stats`].
+    stats = "stats";
+    /// Bucket id, key → [`rows::ObjectRow`]: sorts as S3 lists.
+    objects = "objects";
+    /// Bucket id, second, key → nothing: sorts as 7.7 answers.
+    by_time = "by_time";
+    /// Bucket id, level, node → count: see [`time_counts`].
+    time_counts = "time_counts";
+    /// Sub-account id, creation ms, object id → bucket id, size, key: the order of overwrite.
+    unlocked = "unlocked";
+    /// Object id, number → segment.
+    segments = "segments";
+    /// Bucket id, upload id → [`rows::UploadRow`].
+    uploads = "uploads";
+    /// Upload id, part number → [`rows::PartRow`].
+    parts = "parts";
+    /// Object id → lock: where it differs from the record's header.
+    marks = "marks";
+    /// Sequence, number → [`rows::TrashRow`]: oldest first.
+    trash = "trash";
+    /// Volume id → [`rows::VolumeRow`].
+    volumes = "volumes";
+    /// Alert id → [`rows::AlertRow`]: pending and given up.
+    outbox = "outbox";
+    /// Alert id → [`rows::AlertRow`]: what has come to its end.
+    alert_log = "alert_log";
+    /// Sequence → time (i64), chain (32), entry (JSON).
+    audit = "audit";
+}
+
+/// Keys of the `meta` table.
+pub mod meta {
+    pub const FORMAT: &[u8] = b"format";
+    pub const STORE: &[u8] = b"store";
+    pub const SEQ: &[u8] = b"seq";
+    pub const MARK: &[u8] = b"room";
+    pub const AUDIT_CHAIN: &[u8] = b"audit-chain";
+}
+
+/// The bucket of a sub-account that holds this kind of file: its id carries the sub-account's.
+pub fn bucket_of(sub_account: SubAccountId, media: Media) -> BucketId {
+    BucketId::new(sub_account.get() * 4 + rows::slot(media) as u64)
+}
+
+/// The inverse of [`bucket_of`].
+pub fn owner_of(bucket: BucketId) -> (SubAccountId, Media) {
+    let media = if bucket.get().is_multiple_of(4) { Media::Recording } else { Media::Picture };
+    (SubAccountId::new(bucket.get() / 4), media)
+}
+
+/// Keys of the tables.
+pub mod keys {
+    use super::{
+        AlertId, BucketId, Encoder, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId, VolumeId, ordered,
+    };
+
+    pub fn number(id: u64) -> Vec<u8> {
+        id.to_be_bytes().to_vec()
+    }
+
+    pub fn object(bucket: BucketId, key: &ObjectKey) -> Vec<u8> {
+        prefixed(bucket, key.as_bytes())
+    }
+
+    pub fn prefixed(bucket: BucketId, rest: &[u8]) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u64(bucket.get()).raw(rest);
+        out.take()
+    }
+
+    pub fn by_time(bucket: BucketId, second: i64, key: &[u8]) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u64(bucket.get()).u64(ordered(second)).raw(key);
+        out.take()
+    }
+
+    pub fn unlocked(sub_account: SubAccountId, created: Timestamp, id: ObjectId) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u64(sub_account.get()).u64(ordered(created.millis())).u64(id.get());
+        out.take()
+    }
+
+    pub fn segment(id: ObjectId, number: u32) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u64(id.get()).u32(number);
+        out.take()
+    }
+
+    pub fn upload(bucket: BucketId, upload: UploadId) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u64(bucket.get()).u128(upload.get());
+        out.take()
+    }
+
+    pub fn part(upload: UploadId, number: u16) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u128(upload.get()).u16(number);
+        out.take()
+    }
+
+    pub fn trash(seq: u64, number: u32) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u64(seq).u32(number);
+        out.take()
+    }
+
+    pub fn volume(id: VolumeId) -> Vec<u8> {
+        id.get().to_be_bytes().to_vec()
+    }
+
+    pub fn alert(id: AlertId) -> Vec<u8> {
+        number(id.get())
+    }
+}
+
+/// The first key after all that begin with `prefix`; `None` where there is none.
+pub fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Some(end);
+        }
+    }
+    None
+}
+
+/// The number that a row of `meta` holds.
+pub fn meta_u64(
+    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &[u8],
+) -> Result<Option<u64>, StoreError> {
+    match table.get(key)? {
+        Some(value) => Ok(Some(Decoder::new(value.value(), "meta row").u64()?)),
+        None => Ok(None),
+    }
+}
+
+/// The room mark's bytes.
+pub fn encode_mark(mark: &RoomMark) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.u32(mark.next_volume);
+    out.u32(u32::try_from(mark.tails.len()).unwrap_or(u32::MAX));
+    for (volume, tail) in &mark.tails {
+        out.u32(volume.get()).u64(*tail);
+    }
+    out.u32(u32::try_from(mark.open.len()).unwrap_or(u32::MAX));
+    for extent in &mark.open {
+        out.u32(extent.volume.get()).u64(extent.offset).u64(extent.len);
+    }
+    out.take()
+}
+
+/// Reads the room mark's bytes.
+pub fn decode_mark(bytes: &[u8]) -> Result<RoomMark, StoreError> {
+    let mut input = Decoder::new(bytes, "room mark");
+    let mut mark = RoomMark { next_volume: input.u32()?, ..RoomMark::default() };
+    for _ in 0..input.u32()? {
+        mark.tails.push((VolumeId::new(input.u32()?), input.u64()?));
+    }
+    for _ in 0..input.u32()? {
+        mark.open.push(Extent { volume: VolumeId::new(input.u32()?), offset: input.u64()?, len: input.u64()? });
+    }
+    Ok(mark)
+}
+
+/// redb over our own disk, so that index and volumes live and die on one (simulated) device.
+#[derive(Debug)]
+struct OnDisk(Arc<dyn DiskFile>);
+
+impl redb::StorageBackend for OnDisk {
+    fn len(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, at: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.0.read_exact_at(out, at)
+    }
+
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, at: u64, data: &[u8]) -> std::io::Result<()> {
+        self.0.write_all_at(data, at)
+    }
+}
+
+/// Opens the database at `path`; makes a new one where `create`.
+pub fn open_database(disk: &dyn Disk, path: &Path, cache: u64, create: bool) -> Result<Database, StoreError> {
+    let doing = || format!("open index {}", path.display());
+    let file = if create { disk.create(path).doing(doing)? } else { disk.open(path).doing(doing)? };
+    if create && let Some(dir) = path.parent() {
+        disk.sync_dir(dir).doing(doing)?;
+    }
+    let mut builder = Database::builder();
+    builder.set_cache_size(usize::try_from(cache).unwrap_or(usize::MAX));
+    Ok(builder.create_with_backend(OnDisk(file))?)
+}
+
+/// Begins a transaction that is in memory only until a later one is durable.
+pub fn begin_volatile(db: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut txn = db.begin_write()?;
+    txn.set_durability(redb::Durability::None)?;
+    Ok(txn)
+}
+
+/// Begins a transaction that is durable when its commit returns, and after which a start need not
+/// walk the whole file.
+pub fn begin_durable(db: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut txn = db.begin_write()?;
+    txn.set_durability(redb::Durability::Immediate)?;
+    txn.set_quick_repair(true);
+    Ok(txn)
+}

@@ -1,0 +1,561 @@
+//! The values of the index: our own bytes, a format number in front of each.
+//!
+//! `docs/storage-format.md` has the tables with their keys; the order of the fields is the order
+//! in which `encode` writes them here.
+
+use crate::domain::{
+    AccessKey, AccountId, AccountName, Alert, AtTheEnd, BucketName, Bytes, CallbackProfile, ETag, Episode, Gigabytes,
+    Lock, Media, Metadata, ObjectId, ObjectKey, Space, SubAccountId, Timestamp,
+};
+use crate::store::codec::{Decoder, Encoder, Malformed};
+use crate::store::volume::record::{Extent, Place, Segment};
+
+const FORMAT: u8 = 1;
+
+/// A value of the index.
+pub trait Row: Sized {
+    /// Names it in errors.
+    const WHAT: &'static str;
+    fn write(&self, out: &mut Encoder);
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed>;
+
+    /// The value's bytes.
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::default();
+        out.u8(FORMAT);
+        self.write(&mut out);
+        out.take()
+    }
+
+    /// Reads the value's bytes, all of them.
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Decoder::new(bytes, Self::WHAT);
+        if input.u8()? != FORMAT {
+            return Err(Malformed(Self::WHAT));
+        }
+        let row = Self::read(&mut input)?;
+        input.end()?;
+        Ok(row)
+    }
+}
+
+/// A province's account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    pub name: AccountName,
+    /// Sealed under the master key.
+    pub password: Vec<u8>,
+    pub space: Gigabytes,
+    pub max_sub_accounts: u32,
+    pub alert_url: Option<String>,
+    pub callback: CallbackProfile,
+    /// The administration key: AK, and SK sealed under the master key.
+    pub admin: Option<(AccessKey, Vec<u8>)>,
+    pub created: Timestamp,
+}
+
+/// A camera's sub-account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubAccountRow {
+    pub account: AccountId,
+    pub ak: AccessKey,
+    /// Sealed under the master key.
+    pub sk: Vec<u8>,
+    pub space: Gigabytes,
+    pub at_the_end: AtTheEnd,
+    pub record_bucket: BucketName,
+    pub picture_bucket: BucketName,
+    pub created: Timestamp,
+}
+
+/// What is kept of a sub-account so that nothing has to be counted. Exact at every commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Files: recordings, pictures.
+    pub files: [u64; 2],
+    /// Bytes of files: recordings, pictures.
+    pub bytes: [u64; 2],
+    pub locked_files: u64,
+    pub locked_bytes: u64,
+    /// Stored parts of multipart uploads under way.
+    pub parts_bytes: u64,
+    /// What the overwrite under way has yet to free; 0 where none is.
+    pub sweep_left: u64,
+    pub full: Episode,
+    pub nearly_full: Episode,
+    /// Overwrites that came to their end.
+    pub overwrites: u64,
+    pub last_upload: Option<Timestamp>,
+}
+
+/// A stored file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRow {
+    pub id: ObjectId,
+    pub size: Bytes,
+    pub created: Timestamp,
+    pub etag: ETag,
+    pub lock: Lock,
+    /// What the record's header says of the lock; where it differs, `marks` has a row.
+    pub header_lock: Lock,
+    /// Its record: the object, or the manifest.
+    pub place: Place,
+    /// Whether its bytes lie in the segments of the `segments` table.
+    pub segmented: bool,
+}
+
+/// A multipart upload, under way or completed not long ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadRow {
+    pub key: ObjectKey,
+    pub metadata: Metadata,
+    pub lock: Lock,
+    pub created: Timestamp,
+    /// What completing it answered, so that a repeat is answered alike.
+    pub done: Option<(ETag, Timestamp)>,
+}
+
+/// A part of a multipart upload under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartRow {
+    pub size: u64,
+    pub md5: [u8; 16],
+    pub created: Timestamp,
+    pub segments: Vec<Segment>,
+}
+
+/// What became of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertState {
+    Pending,
+    Delivered,
+    Withdrawn,
+    Replaced,
+    GivenUp,
+}
+
+/// An alert of section 8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRow {
+    pub sub_account: SubAccountId,
+    pub account: AccountId,
+    pub ak: AccessKey,
+    pub alert: Alert,
+    pub raised: Timestamp,
+    pub state: AlertState,
+    pub attempts: u32,
+    /// When it is tried next; meaningless unless pending.
+    pub next: Timestamp,
+    /// What the last attempt came to, in words without secrets.
+    pub last: Option<String>,
+}
+
+/// Bytes that are nobody's any more and have yet to be punched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrashRow {
+    pub extent: Extent,
+    /// The record's own commit.
+    pub id: ObjectId,
+}
+
+/// How many records of a volume are alive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeRow {
+    pub records: u64,
+    pub bytes: u64,
+}
+
+/// The place of a kind of file in pairs of counters.
+pub const fn slot(media: Media) -> usize {
+    match media {
+        Media::Recording => 0,
+        Media::Picture => 1,
+    }
+}
+
+// === impl Stats ===
+
+impl Stats {
+    /// Bytes of finished objects and stored parts.
+    pub fn used(&self) -> u64 {
+        self.bytes[0] + self.bytes[1] + self.parts_bytes
+    }
+
+    /// The rules' view of the sub-account.
+    pub fn space(&self, granted: Bytes, at_the_end: AtTheEnd, reserved: u64) -> Space {
+        Space {
+            granted,
+            used: Bytes::new(self.used()),
+            held: Bytes::new(self.locked_bytes + self.parts_bytes),
+            reserved: Bytes::new(reserved),
+            at_the_end,
+        }
+    }
+}
+
+impl AlertState {
+    /// Its name for operators.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Withdrawn => "withdrawn",
+            Self::Replaced => "replaced",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// The name of an alert for operators.
+pub const fn alert_word(alert: Alert) -> &'static str {
+    match alert {
+        Alert::Full => "full",
+        Alert::NearlyFull => "nearly_full",
+        Alert::Idle => "idle",
+    }
+}
+
+// === the bytes ===
+
+fn timestamp(input: &mut Decoder<'_>) -> Result<Timestamp, Malformed> {
+    input.i64().map(Timestamp::from_millis)
+}
+
+fn lock(input: &mut Decoder<'_>) -> Result<Lock, Malformed> {
+    Ok(if input.bool()? { Lock::Locked } else { Lock::Open })
+}
+
+fn put_lock(out: &mut Encoder, lock: Lock) {
+    out.bool(lock == Lock::Locked);
+}
+
+fn gigabytes(input: &mut Decoder<'_>) -> Result<Gigabytes, Malformed> {
+    Gigabytes::new(input.u32()?).ok_or(Malformed("number of GB"))
+}
+
+fn episode(input: &mut Decoder<'_>) -> Result<Episode, Malformed> {
+    Ok(if input.bool()? { Episode::Open } else { Episode::Armed })
+}
+
+fn etag(input: &mut Decoder<'_>) -> Result<ETag, Malformed> {
+    Ok(ETag { md5: input.array()?, parts: input.u16()? })
+}
+
+impl Row for AccountRow {
+    const WHAT: &'static str = "account row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.text(self.name.as_str()).bytes(&self.password).u32(self.space.get()).u32(self.max_sub_accounts);
+        out.option(self.alert_url.as_deref(), |o, v| {
+            o.text(v);
+        });
+        for text in [&self.callback.namespace, &self.callback.operation, &self.callback.soap_action] {
+            out.option(text.as_deref(), |o, v| {
+                o.text(v);
+            });
+        }
+        out.bool(self.callback.soap12).bool(self.callback.unqualified).bool(self.callback.gbk);
+        out.option(self.admin.as_ref(), |o, (ak, sk)| {
+            o.text(ak.as_str()).bytes(sk);
+        });
+        out.i64(self.created.millis());
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            name: input.parsed()?,
+            password: input.bytes()?.to_vec(),
+            space: gigabytes(input)?,
+            max_sub_accounts: input.u32()?,
+            alert_url: input.option(|i| i.text().map(str::to_owned))?,
+            callback: CallbackProfile {
+                namespace: input.option(|i| i.text().map(str::to_owned))?,
+                operation: input.option(|i| i.text().map(str::to_owned))?,
+                soap_action: input.option(|i| i.text().map(str::to_owned))?,
+                soap12: input.bool()?,
+                unqualified: input.bool()?,
+                gbk: input.bool()?,
+            },
+            admin: input.option(|i| Ok((i.parsed()?, i.bytes()?.to_vec())))?,
+            created: timestamp(input)?,
+        })
+    }
+}
+
+impl Row for SubAccountRow {
+    const WHAT: &'static str = "sub-account row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.account.get()).text(self.ak.as_str()).bytes(&self.sk).u32(self.space.get());
+        out.bool(self.at_the_end == AtTheEnd::Overwrite);
+        out.text(self.record_bucket.as_str()).text(self.picture_bucket.as_str()).i64(self.created.millis());
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            account: AccountId::new(input.u64()?),
+            ak: input.parsed()?,
+            sk: input.bytes()?.to_vec(),
+            space: gigabytes(input)?,
+            at_the_end: if input.bool()? { AtTheEnd::Overwrite } else { AtTheEnd::Stop },
+            record_bucket: input.parsed()?,
+            picture_bucket: input.parsed()?,
+            created: timestamp(input)?,
+        })
+    }
+}
+
+impl Row for Stats {
+    const WHAT: &'static str = "counters row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.files[0]).u64(self.files[1]).u64(self.bytes[0]).u64(self.bytes[1]);
+        out.u64(self.locked_files).u64(self.locked_bytes).u64(self.parts_bytes).u64(self.sweep_left);
+        out.bool(self.full == Episode::Open).bool(self.nearly_full == Episode::Open).u64(self.overwrites);
+        out.option(self.last_upload, |o, t| {
+            o.i64(t.millis());
+        });
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            files: [input.u64()?, input.u64()?],
+            bytes: [input.u64()?, input.u64()?],
+            locked_files: input.u64()?,
+            locked_bytes: input.u64()?,
+            parts_bytes: input.u64()?,
+            sweep_left: input.u64()?,
+            full: episode(input)?,
+            nearly_full: episode(input)?,
+            overwrites: input.u64()?,
+            last_upload: input.option(timestamp)?,
+        })
+    }
+}
+
+impl Row for ObjectRow {
+    const WHAT: &'static str = "object row";
+
+    fn write(&self, out: &mut Encoder) {
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        let flags =
+            bit(self.lock == Lock::Locked, 1) | bit(self.header_lock == Lock::Locked, 2) | bit(self.segmented, 4);
+        out.u8(flags).u64(self.id.get()).u64(self.size.get()).i64(self.created.millis());
+        out.raw(&self.etag.md5).u16(self.etag.parts);
+        self.place.encode(out);
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let flags = input.u8()?;
+        let lock = |bit: u8| if flags & bit == 0 { Lock::Open } else { Lock::Locked };
+        Ok(Self {
+            lock: lock(1),
+            header_lock: lock(2),
+            segmented: flags & 4 != 0,
+            id: ObjectId::new(input.u64()?),
+            size: Bytes::new(input.u64()?),
+            created: timestamp(input)?,
+            etag: etag(input)?,
+            place: Place::decode(input)?,
+        })
+    }
+}
+
+impl Row for UploadRow {
+    const WHAT: &'static str = "upload row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.text(self.key.as_str()).u32(u32::try_from(self.metadata.0.len()).unwrap_or(u32::MAX));
+        for (name, value) in &self.metadata.0 {
+            out.text(name).bytes(value);
+        }
+        put_lock(out, self.lock);
+        out.i64(self.created.millis());
+        out.option(self.done, |o, (tag, at)| {
+            o.raw(&tag.md5).u16(tag.parts).i64(at.millis());
+        });
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let key = input.parsed()?;
+        let mut metadata = Metadata::default();
+        for _ in 0..input.u32()? {
+            metadata.0.push((input.text()?.to_owned(), input.bytes()?.to_vec()));
+        }
+        Ok(Self {
+            key,
+            metadata,
+            lock: lock(input)?,
+            created: timestamp(input)?,
+            done: input.option(|i| Ok((etag(i)?, timestamp(i)?)))?,
+        })
+    }
+}
+
+impl Row for PartRow {
+    const WHAT: &'static str = "part row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.size).raw(&self.md5).i64(self.created.millis());
+        out.u32(u32::try_from(self.segments.len()).unwrap_or(u32::MAX));
+        for segment in &self.segments {
+            segment.encode(out);
+        }
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let (size, md5, created) = (input.u64()?, input.array()?, timestamp(input)?);
+        let mut segments = Vec::new();
+        for _ in 0..input.u32()? {
+            segments.push(Segment::decode(input)?);
+        }
+        Ok(Self { size, md5, created, segments })
+    }
+}
+
+impl Row for AlertRow {
+    const WHAT: &'static str = "alert row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.sub_account.get()).u64(self.account.get()).text(self.ak.as_str());
+        out.u8(match self.alert {
+            Alert::Full => 1,
+            Alert::NearlyFull => 2,
+            Alert::Idle => 3,
+        });
+        out.i64(self.raised.millis());
+        out.u8(match self.state {
+            AlertState::Pending => 0,
+            AlertState::Delivered => 1,
+            AlertState::Withdrawn => 2,
+            AlertState::Replaced => 3,
+            AlertState::GivenUp => 4,
+        });
+        out.u32(self.attempts).i64(self.next.millis());
+        out.option(self.last.as_deref(), |o, v| {
+            o.text(v);
+        });
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            sub_account: SubAccountId::new(input.u64()?),
+            account: AccountId::new(input.u64()?),
+            ak: input.parsed()?,
+            alert: match input.u8()? {
+                1 => Alert::Full,
+                2 => Alert::NearlyFull,
+                3 => Alert::Idle,
+                _ => return Err(Malformed(Self::WHAT)),
+            },
+            raised: timestamp(input)?,
+            state: match input.u8()? {
+                0 => AlertState::Pending,
+                1 => AlertState::Delivered,
+                2 => AlertState::Withdrawn,
+                3 => AlertState::Replaced,
+                4 => AlertState::GivenUp,
+                _ => return Err(Malformed(Self::WHAT)),
+            },
+            attempts: input.u32()?,
+            next: timestamp(input)?,
+            last: input.option(|i| i.text().map(str::to_owned))?,
+        })
+    }
+}
+
+impl Row for TrashRow {
+    const WHAT: &'static str = "trash row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u32(self.extent.volume.get()).u64(self.extent.offset).u64(self.extent.len).u64(self.id.get());
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let volume = crate::domain::VolumeId::new(input.u32()?);
+        let extent = Extent { volume, offset: input.u64()?, len: input.u64()? };
+        Ok(Self { extent, id: ObjectId::new(input.u64()?) })
+    }
+}
+
+impl Row for VolumeRow {
+    const WHAT: &'static str = "volume row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.records).u64(self.bytes);
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self { records: input.u64()?, bytes: input.u64()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::VolumeId;
+    use proptest::prelude::*;
+
+    fn object() -> ObjectRow {
+        ObjectRow {
+            id: ObjectId::new(7),
+            size: Bytes::new(65536),
+            created: Timestamp::from_millis(1_395_000_000_123),
+            etag: ETag { md5: [3; 16], parts: 0 },
+            lock: Lock::Locked,
+            header_lock: Lock::Open,
+            place: Place { volume: VolumeId::new(1), offset: 4096, header_len: 4096, payload_len: 65536 },
+            segmented: false,
+        }
+    }
+
+    #[test]
+    fn an_object_row_is_frozen() {
+        assert_eq!(
+            hex::encode(object().encode()),
+            "01010000000000000007000000000001000000000144cb85287b030303030303030303030303030303030000000000010000000000001000000010000000000000010000"
+        );
+        assert_eq!(ObjectRow::decode(&object().encode()), Ok(object()));
+    }
+
+    #[test]
+    fn rows_are_read_as_they_were_written() {
+        let account = AccountRow {
+            name: "江苏".parse().unwrap(),
+            password: vec![1, 2],
+            space: Gigabytes::new(100).unwrap(),
+            max_sub_accounts: 5,
+            alert_url: Some("http://platform/".to_owned()),
+            callback: CallbackProfile { gbk: true, ..CallbackProfile::default() },
+            admin: Some(("AK".parse().unwrap(), vec![3])),
+            created: Timestamp::from_millis(1),
+        };
+        assert_eq!(AccountRow::decode(&account.encode()), Ok(account));
+        let alert = AlertRow {
+            sub_account: SubAccountId::new(1),
+            account: AccountId::new(2),
+            ak: "AK".parse().unwrap(),
+            alert: Alert::NearlyFull,
+            raised: Timestamp::from_millis(3),
+            state: AlertState::GivenUp,
+            attempts: 4,
+            next: Timestamp::from_millis(5),
+            last: Some("refused".to_owned()),
+        };
+        assert_eq!(AlertRow::decode(&alert.encode()), Ok(alert));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = AccountRow::decode(&bytes);
+            let _ = SubAccountRow::decode(&bytes);
+            let _ = Stats::decode(&bytes);
+            let _ = ObjectRow::decode(&bytes);
+            let _ = UploadRow::decode(&bytes);
+            let _ = PartRow::decode(&bytes);
+            let _ = AlertRow::decode(&bytes);
+            let _ = TrashRow::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The journal: what changed besides uploads, in the order of its commits.
+//!
+//! ```text
+//! journal-00000000000000000001.kdj     in `journal/` of the first volume directory
+//! [0..8]    magic "kdjourna"
+//! [8..10]   format version, 1           u16 BE, as all numbers
+//! [10..26]  store id
+//! [26..32]  zero
+//! [32..]    frames, end to end:
+//!   [0..4]      bytes of the body       u32
+//!   [4..20]     BLAKE3 over store id and body, cut to 16
+//!   [20..28]    body: sequence          u64
+//!   [28..36]          time, ms          i64
+//!   [36..]            event
+//! ```
+//!
+//! Every file begins with a snapshot (accounts, sub-accounts, uploads under way, records that are
+//! dead but not punched, locks that differ from their headers) and an event that ends it; older
+//! files are then of no use and are removed. A frame that is cut short at the end of the file was
+//! never acknowledged; a bad frame with good ones behind it is damage, and said so.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::codec::{Decoder, Encoder};
+use super::error::{Doing, StoreError};
+use super::event::Event;
+use crate::domain::Timestamp;
+use crate::world::{Disk, DiskFile};
+
+const MAGIC: &[u8; 8] = b"kdjourna";
+const VERSION: u16 = 1;
+const HEAD: u64 = 32;
+const FRAME_HEAD: usize = 20;
+const BODY_MAX: u32 = 64 << 20;
+
+/// One change with its place in the order of all changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub seq: u64,
+    pub time: Timestamp,
+    pub event: Event,
+}
+
+/// The journal file that is being appended to.
+#[derive(Debug)]
+pub struct Journal {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    store_id: [u8; 16],
+    len: u64,
+    failed: bool,
+}
+
+fn frame_sum(store_id: &[u8; 16], body: &[u8]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(store_id).update(body);
+    let mut out = [0; 16];
+    out.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    out
+}
+
+/// Appends a frame's bytes to `out`.
+pub fn encode_frame(out: &mut Vec<u8>, store_id: &[u8; 16], seq: u64, time: Timestamp, event: &Event) {
+    let mut body = Encoder::default();
+    body.u64(seq).i64(time.millis()).raw(&event.encode());
+    out.extend_from_slice(&u32::try_from(body.0.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(&frame_sum(store_id, &body.0));
+    out.extend_from_slice(&body.0);
+}
+
+/// The frame at `at`, and where the next one begins; `None` where none is whole and right.
+fn decode_frame(bytes: &[u8], at: usize, store_id: &[u8; 16]) -> Option<(Frame, usize)> {
+    let mut input = Decoder::new(bytes.get(at..)?, "journal frame");
+    let len = input.u32().ok()?;
+    if len > BODY_MAX {
+        return None;
+    }
+    let sum: [u8; 16] = input.array().ok()?;
+    let body = input.raw(len as usize).ok()?;
+    if frame_sum(store_id, body) != sum {
+        return None;
+    }
+    let mut input = Decoder::new(body, "journal frame");
+    let (seq, time) = (input.u64().ok()?, Timestamp::from_millis(input.i64().ok()?));
+    let event = Event::decode(input.rest()).ok()?;
+    Some((Frame { seq, time, event }, at + FRAME_HEAD + len as usize))
+}
+
+/// Whether a whole frame begins anywhere after a bad one: then the bad one is damage.
+fn good_frame_follows(bytes: &[u8], bad: usize, store_id: &[u8; 16]) -> bool {
+    const LOOK_AHEAD: usize = 1 << 20;
+    let end = bytes.len().min(bad.saturating_add(LOOK_AHEAD));
+    (bad + 1..end).any(|at| {
+        // The cheap part first: a length that fits.
+        let len = bytes.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+        len.is_some_and(|l| l >= 17 && (l as usize) <= bytes.len() - at) && decode_frame(bytes, at, store_id).is_some()
+    })
+}
+
+/// The journal's files in `dir`, oldest first.
+fn files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    let mut found = Vec::new();
+    for path in disk.list(dir).doing(|| format!("list {}", dir.display()))? {
+        let number = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .and_then(|n| n.strip_prefix("journal-")?.strip_suffix(".kdj")?.parse().ok());
+        if let Some(number) = number {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether there is any journal file in `dir`.
+pub fn exists(disk: &dyn Disk, dir: &Path) -> bool {
+    files(disk, dir).is_ok_and(|f| !f.is_empty())
+}
+
+impl Journal {
+    /// Begins a new file with `snapshot` (which ends in [`Event::SnapshotEnd`]) and removes the
+    /// older ones. `first` is larger than every sequence before.
+    pub fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        store_id: [u8; 16],
+        first: u64,
+        snapshot: &[u8],
+    ) -> Result<Self, StoreError> {
+        let path = dir.join(format!("journal-{first:020}.kdj"));
+        let doing = || format!("make journal {}", path.display());
+        match disk.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(doing),
+            _ => {}
+        }
+        let file = disk.create(&path).doing(doing)?;
+        let mut head = Encoder::default();
+        head.raw(MAGIC).u16(VERSION).raw(&store_id).raw(&[0; 6]);
+        file.write_all_at(&head.0, 0).doing(doing)?;
+        file.write_all_at(snapshot, HEAD).doing(doing)?;
+        file.sync_data().doing(doing)?;
+        disk.sync_dir(dir).doing(doing)?;
+        for (_, old) in files(disk, dir)? {
+            if old != path {
+                disk.remove(&old).doing(doing)?;
+            }
+        }
+        disk.sync_dir(dir).doing(doing)?;
+        let len = HEAD + snapshot.len() as u64;
+        Ok(Self { file, path, store_id, len, failed: false })
+    }
+
+    /// Reads the newest file that is whole and makes it ready to be appended to.
+    pub fn open(disk: &dyn Disk, dir: &Path, store_id: [u8; 16]) -> Result<Option<(Self, Vec<Frame>)>, StoreError> {
+        let mut found = files(disk, dir)?;
+        while let Some((_, path)) = found.pop() {
+            let doing = || format!("read journal {}", path.display());
+            let file = disk.open(&path).doing(doing)?;
+            let mut bytes = vec![0; usize::try_from(file.len().doing(doing)?).unwrap_or(0)];
+            file.read_exact_at(&mut bytes, 0).doing(doing)?;
+            let head_ok =
+                bytes.get(..8) == Some(MAGIC.as_slice()) && bytes.get(8..10) == Some(VERSION.to_be_bytes().as_slice());
+            if head_ok && bytes.get(10..26) != Some(store_id.as_slice()) {
+                return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
+            }
+            let mut frames = Vec::new();
+            let mut at = HEAD as usize;
+            while head_ok && let Some((frame, next)) = decode_frame(&bytes, at, &store_id) {
+                frames.push(frame);
+                at = next;
+            }
+            let complete = frames.iter().any(|f| f.event == Event::SnapshotEnd);
+            if !complete && !found.is_empty() {
+                // The crash came while it was being made; the one before still has everything.
+                continue;
+            }
+            if !head_ok || !complete || good_frame_follows(&bytes, at, &store_id) {
+                return Err(StoreError::Unusable(format!(
+                    "{} is damaged at byte {at}; restore it from a backup, or run `kandian index rebuild` on a copy",
+                    path.display()
+                )));
+            }
+            if bytes.len() > at {
+                file.set_len(at as u64).doing(doing)?;
+                file.sync_data().doing(doing)?;
+            }
+            let journal = Self { file, path, store_id, len: at as u64, failed: false };
+            return Ok(Some((journal, frames)));
+        }
+        Ok(None)
+    }
+
+    /// Appends whole frames, durable on return. After a failure, never again.
+    pub fn append(&mut self, frames: &[u8]) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped("an earlier write to the journal failed".to_owned()));
+        }
+        let doing = || format!("append to journal {}", self.path.display());
+        let done = self.file.write_all_at(frames, self.len).and_then(|()| self.file.sync_data()).doing(doing);
+        self.failed = done.is_err();
+        done?;
+        self.len += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes of the file.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The store that it belongs to.
+    pub fn store_id(&self) -> [u8; 16] {
+        self.store_id
+    }
+}

@@ -1,0 +1,292 @@
+//! Start after a crash, and rebuild: the index is brought up to the volumes and the journal.
+//!
+//! At a start only what came after the last checkpoint is looked at: the volumes behind their
+//! marked tails, the extents that were open then, and the journal's end. Their records' payload is
+//! read and verified, since the power may have gone before the sync: what does not verify was
+//! never acknowledged. A rebuild looks at everything, with nothing known beforehand.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use redb::Database;
+use serde::Serialize;
+
+use super::error::{Doing, StoreError};
+use super::event::Event;
+use super::index::apply::{Apply, Foreknowledge, Settings};
+use super::index::{begin_durable, begin_volatile, meta};
+use super::journal::Frame;
+use super::volume::reader::RecordReader;
+use super::volume::record::{Extent, Header, Kind, SECTOR};
+use super::volume::{RoomMark, Volume, Volumes};
+use crate::domain::{ObjectId, VolumeId};
+
+/// Changes of a rebuild that go into one transaction.
+const CHANGES_PER_TRANSACTION: usize = 5_000;
+
+/// What a start found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RecoveryReport {
+    /// Uploads applied again.
+    pub records: u64,
+    /// Journal events applied again.
+    pub events: u64,
+    /// Records that were cut by the crash, never acknowledged, and dropped.
+    pub torn: u64,
+    /// Bytes of unfinished uploads given back.
+    pub freed_bytes: u64,
+    /// Sequence of the last change.
+    pub sequence: u64,
+}
+
+/// What a rebuild found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RebuildReport {
+    /// Files in the new index.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Accounts in the new index.
+    pub accounts: u64,
+    /// Sub-accounts in the new index.
+    pub sub_accounts: u64,
+    /// Records that were found in the volumes.
+    pub records: u64,
+    /// Sectors that hold data but belong to no record: unfinished uploads, or damaged headers.
+    pub skipped_bytes: u64,
+}
+
+/// A record found in a volume, without its block checksums.
+struct Found {
+    id: ObjectId,
+    volume: Arc<Volume>,
+    offset: u64,
+}
+
+enum Change {
+    Record(Found),
+    Event(Box<Frame>),
+}
+
+/// Walks a volume from `from`: every header that is right goes to `each`; what lies between is
+/// returned as gaps, holes left out.
+fn walk(volume: &Volume, from: u64, mut each: impl FnMut(&Header)) -> Result<Vec<Extent>, StoreError> {
+    let doing = || format!("read volume {}", volume.id);
+    let end = volume.file.len().doing(doing)?;
+    let mut gaps: Vec<Extent> = Vec::new();
+    let mut at = from;
+    while at < end {
+        match volume.file.next_data(at).doing(doing)? {
+            None => break,
+            Some(data) => at = (data / SECTOR * SECTOR).max(at),
+        }
+        if let Some(header) = volume.read_header(at)? {
+            each(&header);
+            at += header.place().extent().len;
+            continue;
+        }
+        match gaps.last_mut() {
+            Some(last) if last.offset + last.len == at => last.len += SECTOR,
+            _ => gaps.push(Extent { volume: volume.id, offset: at, len: SECTOR }),
+        }
+        at += SECTOR;
+    }
+    Ok(gaps)
+}
+
+/// Brings the index up to what lies behind `mark`; frees what was unfinished.
+pub fn replay(
+    db: &Database,
+    volumes: &Arc<Volumes>,
+    frames: Vec<Frame>,
+    mark: &RoomMark,
+    applied: u64,
+    settings: Settings,
+) -> Result<RecoveryReport, StoreError> {
+    let mut report = RecoveryReport { sequence: applied, ..RecoveryReport::default() };
+    let mut changes: BTreeMap<u64, Change> = BTreeMap::new();
+    let mut gaps = Vec::new();
+    let mut tails: BTreeMap<VolumeId, u64> = mark.tails.iter().copied().collect();
+    for volume in volumes.all() {
+        if volume.id.get() >= mark.next_volume {
+            tails.insert(volume.id, SECTOR);
+        }
+    }
+    let mut headers = Vec::new();
+    for (&id, tail) in &mut tails {
+        let Some(volume) = volumes.get(id) else { continue };
+        let mut end = *tail;
+        gaps.extend(walk(&volume, *tail, |header| {
+            end = end.max(header.offset + header.place().extent().len);
+            headers.push((Arc::clone(&volume), header.clone()));
+        })?);
+        *tail = end;
+    }
+    for extent in &mark.open {
+        let Some(volume) = volumes.get(extent.volume) else { continue };
+        let mut used = 0;
+        if let Some(header) = volume.read_header(extent.offset)? {
+            used = header.place().extent().len;
+            headers.push((volume, header));
+        }
+        if used < extent.len {
+            gaps.push(Extent { offset: extent.offset + used, len: extent.len - used, ..*extent });
+        }
+    }
+    let mut bad = HashSet::new();
+    for (volume, header) in headers {
+        if header.id.get() <= applied {
+            continue;
+        }
+        let reader = RecordReader::with_header(Arc::clone(&volume), header);
+        let header = reader.header();
+        if reader.read_all_blocking(|_| {}).is_err() {
+            bad.insert(header.id);
+            gaps.push(header.place().extent());
+            continue;
+        }
+        changes.insert(header.id.get(), Change::Record(Found { id: header.id, offset: header.offset, volume }));
+    }
+    for frame in frames {
+        if frame.seq > applied {
+            changes.insert(frame.seq, Change::Event(Box::new(frame)));
+        }
+    }
+    report.torn = bad.len() as u64;
+    let txn = begin_durable(db)?;
+    let mut apply = Apply::new(&txn, settings)?;
+    for (seq, change) in changes {
+        report.sequence = report.sequence.max(seq);
+        match change {
+            Change::Event(frame) => {
+                report.events += 1;
+                apply.begin(frame.seq, frame.time);
+                apply.event(&frame.event)?;
+            }
+            Change::Record(found) => {
+                let Some(header) = found.volume.read_header(found.offset)? else { continue };
+                let whole = header
+                    .segments
+                    .iter()
+                    .all(|s| !bad.contains(&s.id) && segment_stands(volumes, s.place.volume, s.place.offset, s.id));
+                if header.kind == Kind::Manifest && !whole {
+                    report.torn += 1;
+                    gaps.push(header.place().extent());
+                    continue;
+                }
+                report.records += 1;
+                apply.begin(header.id.get(), header.created);
+                apply.record(&header)?;
+            }
+        }
+    }
+    apply.begin(report.sequence, crate::domain::Timestamp::default());
+    apply.trash_orphans()?;
+    apply.finish(report.sequence)?;
+    txn.commit()?;
+    report.freed_bytes = gaps.iter().map(|g| g.len).sum();
+    volumes.punch(&gaps)?;
+    for (id, tail) in tails {
+        if let Some(volume) = volumes.get(id) {
+            volumes.resume(&volume, tail);
+        }
+    }
+    Ok(report)
+}
+
+fn segment_stands(volumes: &Volumes, volume: VolumeId, offset: u64, id: ObjectId) -> bool {
+    volumes.get(volume).is_some_and(|v| matches!(v.read_header(offset), Ok(Some(header)) if header.id == id))
+}
+
+/// Fills an empty index from everything that volumes and journal hold.
+pub fn rebuild(
+    db: &Database,
+    volumes: &Arc<Volumes>,
+    frames: Vec<Frame>,
+    settings: Settings,
+) -> Result<(RebuildReport, u64), StoreError> {
+    let mut report = RebuildReport::default();
+    let mut foreknowledge = Foreknowledge::default();
+    let mut catalog = Vec::new();
+    let mut changes: Vec<(u64, Change)> = Vec::new();
+    let mut in_snapshot = true;
+    for frame in frames {
+        match &frame.event {
+            Event::SnapshotEnd => in_snapshot = false,
+            Event::Dead { ids } => foreknowledge.dead.extend(ids),
+            Event::Mark { id, lock } => {
+                foreknowledge.marks.insert(*id, *lock);
+            }
+            _ if in_snapshot => catalog.push(frame),
+            Event::Delete { files, .. } => {
+                // Their records may be gone, or not: either way they are dead.
+                foreknowledge.dead.extend(files.iter().map(|(_, id)| *id));
+                changes.push((frame.seq, Change::Event(Box::new(frame))));
+            }
+            // Alerts that were tried and sweeps that were begun are about a state that is counted
+            // anew; what is due is raised again.
+            Event::PutAlert { .. } | Event::StartSweep { .. } | Event::RefusedFull { .. } => {}
+            _ => changes.push((frame.seq, Change::Event(Box::new(frame)))),
+        }
+    }
+    for volume in volumes.all() {
+        let gaps = walk(&volume, SECTOR, |header| {
+            report.records += 1;
+            changes.push((
+                header.id.get(),
+                Change::Record(Found { id: header.id, offset: header.offset, volume: Arc::clone(&volume) }),
+            ));
+        })?;
+        report.skipped_bytes += gaps.iter().map(|g| g.len).sum::<u64>();
+    }
+    changes.sort_by_key(|(seq, _)| *seq);
+    let last = changes.last().map_or(0, |(seq, _)| *seq).max(catalog.iter().map(|f| f.seq).max().unwrap_or(0)) + 1;
+    let mut carried = (foreknowledge, std::collections::HashMap::new());
+    {
+        let txn = begin_volatile(db)?;
+        let mut apply = Apply::new(&txn, settings)?;
+        for frame in catalog {
+            apply.begin(frame.seq, frame.time);
+            apply.event(&frame.event)?;
+        }
+        apply.finish(0)?;
+        txn.commit()?;
+    }
+    let mut changes = changes.into_iter().peekable();
+    while changes.peek().is_some() {
+        let txn = begin_volatile(db)?;
+        let mut apply = Apply::new(&txn, settings)?;
+        apply.carried(carried);
+        for (_, change) in changes.by_ref().take(CHANGES_PER_TRANSACTION) {
+            match change {
+                Change::Event(frame) => {
+                    apply.begin(frame.seq, frame.time);
+                    apply.event(&frame.event)?;
+                }
+                Change::Record(found) => {
+                    let Some(header) = found.volume.read_header(found.offset)? else { continue };
+                    apply.begin(found.id.get(), header.created);
+                    apply.record(&header)?;
+                }
+            }
+        }
+        carried = apply.carry();
+        apply.finish(0)?;
+        txn.commit()?;
+    }
+    let txn = begin_durable(db)?;
+    {
+        let mut apply = Apply::new(&txn, settings)?;
+        apply.carried(carried);
+        apply.begin(last, crate::domain::Timestamp::default());
+        apply.trash_orphans()?;
+        apply.settle()?;
+        apply.finish(last)?;
+        let mut table = txn.open_table(super::index::definitions::meta)?;
+        let next_volume = volumes.all().last().map_or(1, |v| v.id.get() + 1);
+        let mark = RoomMark { next_volume, ..RoomMark::default() };
+        table.insert(meta::MARK, super::index::encode_mark(&mark).as_slice())?;
+    }
+    txn.commit()?;
+    Ok((report, last))
+}

@@ -1,0 +1,56 @@
+//! A lane: the threads that may wait for one disk, so that nobody else has to.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::error::StoreError;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Jobs that wait in a lane; past it their senders wait.
+const QUEUE_MAX: usize = 256;
+/// Two, so that a read does not stand behind one slow write.
+const THREADS: usize = 2;
+
+/// The way onto one disk's threads. They end when the last lane handle is dropped.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Lane {
+    /// Starts the threads.
+    pub fn start(name: &str) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>(QUEUE_MAX);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..THREADS {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new().name(format!("lane-{name}-{number}")).spawn(move || {
+                loop {
+                    let job = match queue.lock() {
+                        Ok(mut queue) => queue.blocking_recv(),
+                        Err(_) => None,
+                    };
+                    match job {
+                        Some(job) => job(),
+                        None => return,
+                    }
+                }
+            })?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Runs `work` on a thread of the lane and gives back what it gives.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            // Whoever asked may be gone; then nobody needs the answer.
+            let _ = answer.send(work());
+        });
+        let ended = || StoreError::Stopped("the disk's threads have ended".to_owned());
+        self.jobs.send(job).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())
+    }
+}

@@ -1,0 +1,487 @@
+//! Volumes: large append-only files that hold the records, one active one a disk.
+//!
+//! ```text
+//! vol-00000001.kdv
+//! [0..4096]  first sector: magic "kdvolume", version (u16), volume (u32), store id (16),
+//!            key of its record headers (32), bytes of the volume (u64), BLAKE3 of all that (16)
+//! [4096..]   records, each at a multiple of 4,096; holes where records were
+//! ```
+//!
+//! Room is given out at the tail and never twice: what is deleted is punched, and a volume whose
+//! records are all gone is removed. So no byte is ever written over, and a reader that is late
+//! finds the bytes that it looks for, or zeros.
+
+pub mod lane;
+pub mod reader;
+pub mod record;
+pub mod writer;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use self::lane::Lane;
+use self::record::{Extent, Header, SECTOR, sectors};
+use super::codec::{Decoder, Encoder, Malformed};
+use super::error::{Doing, StoreError};
+use crate::config::Reserve;
+use crate::domain::VolumeId;
+use crate::world::{DiskFile, World};
+
+const MAGIC: &[u8; 8] = b"kdvolume";
+const VERSION: u16 = 1;
+/// Disk space is set aside in steps of this many bytes, so that a small disk is not promised away.
+const ALLOCATE_STEP: u64 = 64 << 20;
+/// No record is longer than this; a longer upload has several.
+const SEGMENT_MAX: u64 = 256 << 20;
+
+/// One open volume file.
+#[derive(Debug)]
+pub struct Volume {
+    pub id: VolumeId,
+    /// Which of the configured directories holds it.
+    pub dir: usize,
+    pub file: Arc<dyn DiskFile>,
+    pub path: PathBuf,
+    /// Key of its record headers.
+    pub key: [u8; 32],
+    /// Bytes that it may grow to.
+    pub size: u64,
+    /// Set when a sync failed: nothing on it is acknowledged any more.
+    failed: AtomicBool,
+}
+
+/// All volumes, and the room in them.
+#[derive(Debug)]
+pub struct Volumes {
+    dirs: Vec<Dir>,
+    store_id: [u8; 16],
+    volume_size: u64,
+    reserve: Reserve,
+    files: RwLock<HashMap<VolumeId, Arc<Volume>>>,
+    room: Mutex<Room>,
+    /// Used to make volumes and their keys.
+    world: WorldHandle,
+}
+
+struct WorldHandle(World);
+
+impl std::fmt::Debug for WorldHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World")
+    }
+}
+
+#[derive(Debug)]
+struct Dir {
+    path: PathBuf,
+    lane: Lane,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    active: Vec<Option<Active>>,
+    /// Extents that were given out and belong to no row yet: offset to length.
+    open: BTreeMap<(VolumeId, u64), u64>,
+    /// Extents of uploads that died, to be punched.
+    discarded: Vec<Extent>,
+    next_volume: u32,
+    next_dir: usize,
+}
+
+#[derive(Debug)]
+struct Active {
+    volume: Arc<Volume>,
+    /// First byte that was never given out.
+    tail: u64,
+    /// Bytes of disk set aside.
+    allocated: u64,
+}
+
+/// Room for one record, its own until it is committed. Dropped before that, it is given back.
+#[derive(Debug)]
+pub struct Reservation {
+    pub volume: Arc<Volume>,
+    pub extent: Extent,
+    owner: Arc<Volumes>,
+    kept: bool,
+}
+
+/// Where the tails are and what is under way: what a start after a crash has to look through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoomMark {
+    /// Volume and tail; volumes that are not named are full.
+    pub tails: Vec<(VolumeId, u64)>,
+    /// Extents given out and not committed.
+    pub open: Vec<Extent>,
+    /// Volumes from this number on were made after the mark.
+    pub next_volume: u32,
+}
+
+// === impl Volume ===
+
+impl Volume {
+    /// Makes every byte written so far durable; after a failure, never again.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Stopped(format!("an earlier sync of volume {} failed", self.id)));
+        }
+        let synced = self.file.sync_data();
+        if synced.is_err() {
+            // The kernel has marked the pages clean: a second sync would lie.
+            self.failed.store(true, Ordering::Release);
+        }
+        synced.doing(|| format!("sync volume {}", self.id))
+    }
+
+    /// The header at `offset`, checked against where it stands; `None` where there is none.
+    pub fn read_header(&self, offset: u64) -> Result<Option<Header>, StoreError> {
+        let mut first = vec![0; SECTOR as usize];
+        let len = self.file.len().doing(|| format!("measure volume {}", self.id))?;
+        if offset.saturating_add(SECTOR) > len {
+            return Ok(None);
+        }
+        self.file.read_exact_at(&mut first, offset).doing(|| format!("read volume {}", self.id))?;
+        let Some(header_len) = Header::peek_len(&first) else { return Ok(None) };
+        if u64::from(header_len) > SECTOR {
+            if offset.saturating_add(u64::from(header_len)) > len {
+                return Ok(None);
+            }
+            first.resize(header_len as usize, 0);
+            self.file.read_exact_at(&mut first, offset).doing(|| format!("read volume {}", self.id))?;
+        }
+        match Header::decode(&first, &self.key) {
+            Ok(header) if header.volume == self.id && header.offset == offset => Ok(Some(header)),
+            _ => Ok(None),
+        }
+    }
+}
+
+// === impl Volumes ===
+
+impl Volumes {
+    /// Opens every volume in `dirs`.
+    pub fn open(
+        world: World,
+        dirs: &[PathBuf],
+        store_id: [u8; 16],
+        volume_size: u64,
+        reserve: Reserve,
+    ) -> Result<Self, StoreError> {
+        let mut files = HashMap::new();
+        let mut open_dirs = Vec::new();
+        let mut last = 0;
+        for (number, path) in dirs.iter().enumerate() {
+            let lane = Lane::start(&number.to_string()).doing(|| "start a disk's threads".to_owned())?;
+            for file in world.disk.list(path).doing(|| format!("list {}", path.display()))? {
+                if let Some(id) = volume_number(&file) {
+                    last = last.max(id.get());
+                    match open_volume(&world, &file, id, number, store_id)? {
+                        Some(volume) => {
+                            files.insert(id, Arc::new(volume));
+                        }
+                        None => world.disk.remove(&file).doing(|| format!("remove {}", file.display()))?,
+                    }
+                }
+            }
+            open_dirs.push(Dir { path: path.clone(), lane });
+        }
+        let next_volume = last + 1;
+        let room = Room { active: dirs.iter().map(|_| None).collect(), next_volume, ..Room::default() };
+        Ok(Self {
+            dirs: open_dirs,
+            store_id,
+            volume_size,
+            reserve,
+            files: RwLock::new(files),
+            room: Mutex::new(room),
+            world: WorldHandle(world),
+        })
+    }
+
+    fn room(&self) -> MutexGuard<'_, Room> {
+        // A panic while the room was held leaves it whole: every change is one assignment.
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The volume, while it exists.
+    pub fn get(&self, id: VolumeId) -> Option<Arc<Volume>> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// All volumes, by number.
+    pub fn all(&self) -> Vec<Arc<Volume>> {
+        let mut all: Vec<_> = self.files.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        all.sort_by_key(|v| v.id);
+        all
+    }
+
+    /// The lane of a volume's disk.
+    pub fn lane(&self, volume: &Volume) -> &Lane {
+        &self.dirs[volume.dir].lane
+    }
+
+    /// Payload bytes that one record may have.
+    pub fn segment_max(&self) -> u64 {
+        (self.volume_size / 4).min(SEGMENT_MAX) / SECTOR * SECTOR
+    }
+
+    /// Room for a record of `len` bytes (whole sectors).
+    pub fn reserve(self: &Arc<Self>, len: u64) -> Result<Reservation, StoreError> {
+        let len = sectors(len);
+        let mut room = self.room();
+        let mut last = StoreError::DiskFull;
+        for step in 0..self.dirs.len() {
+            let dir = (room.next_dir + step) % self.dirs.len();
+            match self.reserve_in(&mut room, dir, len) {
+                Ok((volume, extent)) => {
+                    room.next_dir = (dir + 1) % self.dirs.len();
+                    room.open.insert((extent.volume, extent.offset), extent.len);
+                    return Ok(Reservation { volume, extent, owner: Arc::clone(self), kept: false });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn reserve_in(&self, room: &mut Room, dir: usize, len: u64) -> Result<(Arc<Volume>, Extent), StoreError> {
+        let fits =
+            |active: &Active| active.tail + len <= active.volume.size && !active.volume.failed.load(Ordering::Acquire);
+        if !room.active[dir].as_ref().is_some_and(fits) {
+            let id = VolumeId::new(room.next_volume);
+            let volume = Arc::new(self.create(id, dir, len)?);
+            room.next_volume += 1;
+            self.files.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&volume));
+            room.active[dir] = Some(Active { volume, tail: SECTOR, allocated: SECTOR });
+        }
+        let Some(active) = room.active[dir].as_mut() else { return Err(StoreError::DiskFull) };
+        let end = active.tail + len;
+        if end > active.allocated {
+            let upto = end.div_ceil(ALLOCATE_STEP).saturating_mul(ALLOCATE_STEP).min(active.volume.size).max(end);
+            let upto = match self.check_reserve(dir, upto - active.allocated) {
+                Ok(()) => upto,
+                Err(_) => {
+                    self.check_reserve(dir, end - active.allocated)?;
+                    end
+                }
+            };
+            active.volume.file.allocate(active.allocated, upto - active.allocated).map_err(|error| {
+                if error.kind() == std::io::ErrorKind::StorageFull {
+                    StoreError::DiskFull
+                } else {
+                    StoreError::Io {
+                        doing: format!("set space aside in volume {}", active.volume.id),
+                        source: error.into(),
+                    }
+                }
+            })?;
+            active.allocated = upto;
+        }
+        let extent = Extent { volume: active.volume.id, offset: active.tail, len };
+        active.tail = end;
+        Ok((Arc::clone(&active.volume), extent))
+    }
+
+    fn check_reserve(&self, dir: usize, more: u64) -> Result<(), StoreError> {
+        let (free, reserve) = self.free(dir)?;
+        if free >= reserve.saturating_add(more) { Ok(()) } else { Err(StoreError::DiskFull) }
+    }
+
+    /// Free bytes of a disk, and those that uploads may not touch.
+    fn free(&self, dir: usize) -> Result<(u64, u64), StoreError> {
+        let path = &self.dirs[dir].path;
+        let (total, free) = self.world.0.disk.space(path).doing(|| format!("measure {}", path.display()))?;
+        let reserve = match self.reserve {
+            Reserve::Percent(percent) => u64::try_from(u128::from(total) * u128::from(percent) / 100).unwrap_or(total),
+            Reserve::Bytes(bytes) => bytes,
+        };
+        Ok((free, reserve))
+    }
+
+    /// Each disk: directory, size, free, reserve, volumes, whether one of them failed.
+    pub fn disks(&self) -> Vec<(PathBuf, u64, u64, u64, u32, bool)> {
+        let volumes = self.all();
+        self.dirs
+            .iter()
+            .enumerate()
+            .map(|(number, dir)| {
+                let (total, _) = self.world.0.disk.space(&dir.path).unwrap_or((0, 0));
+                let (free, reserve) = self.free(number).unwrap_or((0, 0));
+                let here = volumes.iter().filter(|v| v.dir == number);
+                let failed = here.clone().any(|v| v.failed.load(Ordering::Acquire));
+                (dir.path.clone(), total, free, reserve, u32::try_from(here.count()).unwrap_or(u32::MAX), failed)
+            })
+            .collect()
+    }
+
+    fn create(&self, id: VolumeId, dir: usize, need: u64) -> Result<Volume, StoreError> {
+        let size = self.volume_size.max(SECTOR + need);
+        self.check_reserve(dir, need)?;
+        let key = self.world.0.entropy.bytes();
+        let path = self.dirs[dir].path.join(format!("vol-{:08}.kdv", id.get()));
+        let doing = || format!("make volume {}", path.display());
+        let disk = &self.world.0.disk;
+        let file = disk.create(&path).doing(doing)?;
+        file.write_all_at(&first_sector(id, self.store_id, key, size), 0).doing(doing)?;
+        file.sync_data().doing(doing)?;
+        disk.sync_dir(&self.dirs[dir].path).doing(doing)?;
+        Ok(Volume { id, dir, file, path, key, size, failed: AtomicBool::new(false) })
+    }
+
+    /// Tails and open extents at this instant.
+    pub fn mark(&self) -> RoomMark {
+        let room = self.room();
+        RoomMark {
+            tails: room.active.iter().flatten().map(|a| (a.volume.id, a.tail)).collect(),
+            open: room.open.iter().map(|(&(volume, offset), &len)| Extent { volume, offset, len }).collect(),
+            next_volume: room.next_volume,
+        }
+    }
+
+    /// Goes on at `tail` in a volume that was active before a restart.
+    pub fn resume(&self, volume: &Arc<Volume>, tail: u64) {
+        let mut room = self.room();
+        let active = Active { volume: Arc::clone(volume), tail, allocated: tail };
+        let place = &mut room.active[volume.dir];
+        if place.as_ref().is_none_or(|other| other.volume.id < volume.id) {
+            *place = Some(active);
+        }
+    }
+
+    /// Whether room is given out in this volume.
+    pub fn is_active(&self, id: VolumeId) -> bool {
+        let room = self.room();
+        room.active.iter().flatten().any(|a| a.volume.id == id) || room.open.keys().any(|&(v, _)| v == id)
+    }
+
+    /// Extents of uploads that died since the last call.
+    pub fn take_discarded(&self) -> Vec<Extent> {
+        std::mem::take(&mut self.room().discarded)
+    }
+
+    /// Gives extents back to the file system, durably.
+    pub fn punch(&self, extents: &[Extent]) -> Result<(), StoreError> {
+        let mut sorted: Vec<_> = extents.to_vec();
+        sorted.sort();
+        let mut merged: Vec<Extent> = Vec::new();
+        for extent in sorted {
+            match merged.last_mut() {
+                Some(last) if last.volume == extent.volume && last.offset + last.len == extent.offset => {
+                    last.len += extent.len
+                }
+                _ => merged.push(extent),
+            }
+        }
+        let mut touched = BTreeMap::new();
+        for extent in merged {
+            let Some(volume) = self.get(extent.volume) else { continue };
+            volume.file.punch(extent.offset, extent.len).doing(|| format!("punch volume {}", volume.id))?;
+            touched.insert(volume.id, volume);
+        }
+        for volume in touched.values() {
+            volume.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Removes a volume in which nothing lives.
+    pub fn remove(&self, id: VolumeId) -> Result<(), StoreError> {
+        let Some(volume) = self.get(id) else { return Ok(()) };
+        self.files.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let doing = || format!("remove volume {}", volume.path.display());
+        self.world.0.disk.remove(&volume.path).doing(doing)?;
+        self.world.0.disk.sync_dir(&self.dirs[volume.dir].path).doing(doing)
+    }
+}
+
+// === impl Reservation ===
+
+impl Reservation {
+    /// The record is in the index: its room is its own for good, but for what was not used.
+    pub fn keep(mut self, used: u64) {
+        self.kept = true;
+        let mut room = self.owner.room();
+        room.open.remove(&(self.extent.volume, self.extent.offset));
+        let used = sectors(used);
+        if used < self.extent.len {
+            room.discarded.push(Extent {
+                volume: self.extent.volume,
+                offset: self.extent.offset + used,
+                len: self.extent.len - used,
+            });
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // Memory only: the punch comes later, and a crash before it is found by recovery.
+        if !self.kept {
+            let mut room = self.owner.room();
+            room.open.remove(&(self.extent.volume, self.extent.offset));
+            room.discarded.push(self.extent);
+        }
+    }
+}
+
+/// The number in a volume's file name.
+fn volume_number(path: &Path) -> Option<VolumeId> {
+    let name = path.file_name()?.to_str()?;
+    let digits = name.strip_prefix("vol-")?.strip_suffix(".kdv")?;
+    digits.parse().ok().map(VolumeId::new)
+}
+
+fn first_sector(id: VolumeId, store_id: [u8; 16], key: [u8; 32], size: u64) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.raw(MAGIC).u16(VERSION).u32(id.get()).raw(&store_id).raw(&key).u64(size);
+    let sum = blake3::hash(&out.0);
+    out.raw(&sum.as_bytes()[..16]);
+    let mut bytes = out.take();
+    bytes.resize(SECTOR as usize, 0);
+    bytes
+}
+
+/// Opens one volume file; `None` for one that a crash left before its first sector was written.
+fn open_volume(
+    world: &World,
+    path: &Path,
+    id: VolumeId,
+    dir: usize,
+    store_id: [u8; 16],
+) -> Result<Option<Volume>, StoreError> {
+    let doing = || format!("open volume {}", path.display());
+    let file = world.disk.open(path).doing(doing)?;
+    let mut bytes = vec![0; SECTOR as usize];
+    if file.len().doing(doing)? < SECTOR {
+        return Ok(None);
+    }
+    file.read_exact_at(&mut bytes, 0).doing(doing)?;
+    if bytes.iter().all(|&b| b == 0) {
+        return Ok(None);
+    }
+    let read = || -> Result<(VolumeId, [u8; 16], [u8; 32], u64), Malformed> {
+        const WHAT: &str = "first sector of a volume";
+        let mut input = Decoder::new(&bytes, WHAT);
+        if input.raw(8)? != MAGIC || input.u16()? != VERSION {
+            return Err(Malformed(WHAT));
+        }
+        let fields = (VolumeId::new(input.u32()?), input.array()?, input.array()?, input.u64()?);
+        let sum = input.raw(16)?;
+        let length = 8 + 2 + 4 + 16 + 32 + 8;
+        if blake3::hash(&bytes[..length]).as_bytes()[..16] != *sum {
+            return Err(Malformed(WHAT));
+        }
+        Ok(fields)
+    };
+    let (said, store, key, size) = read()
+        .map_err(|e| StoreError::Unusable(format!("{}: {e}; restore this file or move it away", path.display())))?;
+    if said != id {
+        return Err(StoreError::Unusable(format!("{} says that it is volume {said}; it was renamed", path.display())));
+    }
+    if store != store_id {
+        return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
+    }
+    Ok(Some(Volume { id, dir, file, path: path.to_owned(), key, size, failed: AtomicBool::new(false) }))
+}

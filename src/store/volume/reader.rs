@@ -1,0 +1,131 @@
+//! Reading payload, every block verified before a byte of it leaves.
+
+use std::sync::Arc;
+
+use super::record::{BLOCK, Header, block_sum};
+use super::{Volume, Volumes};
+use crate::domain::ObjectId;
+use crate::store::error::{Doing, StoreError};
+use crate::store::volume::record::Place;
+
+/// One record, open for reading.
+#[derive(Clone, Debug)]
+pub struct RecordReader {
+    volume: Arc<Volume>,
+    header: Arc<Header>,
+}
+
+impl RecordReader {
+    /// Opens the record at `place`, which must be commit `id`'s: a header that belongs to another
+    /// is damage, not an answer.
+    pub async fn open(volumes: &Volumes, place: Place, id: ObjectId) -> Result<Self, StoreError> {
+        let volume = volumes
+            .get(place.volume)
+            .ok_or_else(|| StoreError::Damaged(format!("volume {} is not there", place.volume)))?;
+        let mut bytes = vec![0; place.header_len as usize];
+        let cached =
+            volume.file.read_cached_at(&mut bytes, place.offset).doing(|| format!("read volume {}", volume.id))?;
+        if !cached {
+            let file = Arc::clone(&volume);
+            bytes = volumes
+                .lane(&volume)
+                .run(move || file.file.read_exact_at(&mut bytes, place.offset).map(|()| bytes))
+                .await?
+                .doing(|| format!("read volume {}", volume.id))?;
+        }
+        let header = Self::check(&volume, place, id, &bytes)?;
+        Ok(Self { volume, header: Arc::new(header) })
+    }
+
+    /// As [`RecordReader::open`], on a thread that may wait.
+    pub fn open_blocking(volumes: &Volumes, place: Place, id: ObjectId) -> Result<Self, StoreError> {
+        let volume = volumes
+            .get(place.volume)
+            .ok_or_else(|| StoreError::Damaged(format!("volume {} is not there", place.volume)))?;
+        let mut bytes = vec![0; place.header_len as usize];
+        volume.file.read_exact_at(&mut bytes, place.offset).doing(|| format!("read volume {}", volume.id))?;
+        let header = Self::check(&volume, place, id, &bytes)?;
+        Ok(Self { volume, header: Arc::new(header) })
+    }
+
+    fn check(volume: &Volume, place: Place, id: ObjectId, bytes: &[u8]) -> Result<Header, StoreError> {
+        let header = Header::decode(bytes, &volume.key)
+            .map_err(|e| StoreError::Damaged(format!("volume {} at {}: {e}", place.volume, place.offset)))?;
+        if header.place() != place || header.id != id {
+            return Err(StoreError::Damaged(format!(
+                "volume {} at {}: another record's header",
+                place.volume, place.offset
+            )));
+        }
+        Ok(header)
+    }
+
+    /// A record whose header was read already.
+    pub fn with_header(volume: Arc<Volume>, header: Header) -> Self {
+        Self { volume, header: Arc::new(header) }
+    }
+
+    /// The record's header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// How many blocks the payload has.
+    pub fn blocks(&self) -> u64 {
+        self.header.payload_len.div_ceil(BLOCK)
+    }
+
+    /// Blocks `first` to `last` (included), verified; their bytes in one piece.
+    pub async fn read(&self, volumes: &Volumes, first: u64, last: u64) -> Result<Vec<u8>, StoreError> {
+        let (at, len) = self.span(first, last);
+        let mut bytes = vec![0; len];
+        let cached =
+            self.volume.file.read_cached_at(&mut bytes, at).doing(|| format!("read volume {}", self.volume.id))?;
+        if !cached {
+            let volume = Arc::clone(&self.volume);
+            bytes = volumes
+                .lane(&self.volume)
+                .run(move || volume.file.read_exact_at(&mut bytes, at).map(|()| bytes))
+                .await?
+                .doing(|| format!("read volume {}", self.volume.id))?;
+        }
+        self.verify(first, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads and verifies all blocks, on a thread that may wait; gives `each` their bytes.
+    pub fn read_all_blocking(&self, mut each: impl FnMut(&[u8])) -> Result<(), StoreError> {
+        const STRIDE: u64 = 16;
+        let mut first = 0;
+        while first < self.blocks() {
+            let last = (first + STRIDE - 1).min(self.blocks() - 1);
+            let (at, len) = self.span(first, last);
+            let mut bytes = vec![0; len];
+            self.volume.file.read_exact_at(&mut bytes, at).doing(|| format!("read volume {}", self.volume.id))?;
+            self.verify(first, &bytes)?;
+            each(&bytes);
+            first = last + 1;
+        }
+        Ok(())
+    }
+
+    fn span(&self, first: u64, last: u64) -> (u64, usize) {
+        let start = first * BLOCK;
+        let end = ((last + 1) * BLOCK).min(self.header.payload_len);
+        let len = usize::try_from(end.saturating_sub(start)).unwrap_or(0);
+        (self.header.place().payload_at() + start, len)
+    }
+
+    fn verify(&self, first: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        for (number, block) in (first..).zip(bytes.chunks(BLOCK as usize)) {
+            let right = usize::try_from(number).ok().and_then(|n| self.header.blocks.get(n));
+            if right != Some(&block_sum(&self.header.nonce, number, block)) {
+                return Err(StoreError::Damaged(format!(
+                    "volume {}, record at {}, block {number}: the bytes do not match their checksum",
+                    self.volume.id, self.header.offset
+                )));
+            }
+        }
+        Ok(())
+    }
+}

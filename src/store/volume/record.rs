@@ -1,0 +1,456 @@
+//! A record: one object, one part, or one manifest of parts, as it lies in a volume.
+//!
+//! ```text
+//! header   sectors of 4,096 bytes, so many as its fields need       (this file)
+//! payload  the bytes as they came, padded to 4,096
+//!
+//! [0..8]     magic "kdrecord"
+//! [8..10]    format version, 1                         u16 BE, as all numbers
+//! [10]       kind: 1 object, 2 part, 3 manifest
+//! [11]       flags: bit 0 = locked when it was put
+//! [12..16]   bytes of the header, padding included     u32
+//! [16..32]   BLAKE3 of the header, keyed with the volume's key, these 16 bytes zero
+//! [32..48]   nonce: names the blocks of this record
+//! [48..56]   sequence number of its commit             u64
+//! [56..64]   bucket                                    u64
+//! [64..72]   bytes of the payload                      u64
+//! [72..80]   creation, ms since 1970                   i64
+//! [80..96]   MD5 of the object or part
+//! [96..98]   object, manifest: parts in the tag; part: its number    u16
+//! [98..114]  upload id; zero for an object put whole   u128
+//! [114..118] volume                                    u32
+//! [118..126] offset of this header in the volume       u64
+//! [126..134] bytes of the whole object                 u64
+//! then       kind of checksum (u8, 0 = none), its digest (bytes), key (text), number of kept
+//!            headers (u32), each name (text) and value (bytes), number of blocks (u32), each
+//!            block's checksum (16), number of segments (u32), each segment (54)
+//! ```
+//!
+//! `bytes` and `text` have their length in front as u32. A block is 64 KiB of payload, the last
+//! one shorter; its checksum is BLAKE3 over nonce, block number (u64 BE) and bytes, cut to 16:
+//! a block that was swapped, or belongs to another record, is seen. The header's key is random
+//! and lies in the volume's first sector, so that no uploaded bytes can pass for a header.
+
+use crate::domain::{
+    BucketId, Checksum, ChecksumKind, ETag, Lock, Metadata, ObjectId, ObjectKey, Timestamp, UploadId, VolumeId,
+};
+use crate::store::codec::{Decoder, Encoder, Malformed};
+
+/// Everything in a volume begins at a multiple of this.
+pub const SECTOR: u64 = 4096;
+/// Payload bytes that one block checksum covers.
+pub const BLOCK: u64 = 64 << 10;
+/// Bytes of a header before its variable fields.
+pub const FIXED: usize = 134;
+const _: () = assert!(8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 16 + 2 + 16 + 4 + 8 + 8 == FIXED);
+
+const MAGIC: &[u8; 8] = b"kdrecord";
+const VERSION: u16 = 1;
+/// No header is longer: a manifest of 10,000 parts with the longest key and metadata.
+pub const HEADER_MAX: u32 = 1 << 20;
+/// Room for a checksum that arrives only with the trailer.
+const CHECKSUM_ROOM: usize = 1 + 4 + 32;
+const SEGMENT: usize = 4 + 8 + 4 + 8 + 8 + 2 + 4 + 16;
+const _: () = assert!(SEGMENT == 54, "the diagram above says 54");
+
+/// A block's checksum.
+pub type BlockSum = [u8; 16];
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Extent {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Offset of its header.
+    pub offset: u64,
+    /// Bytes that are its own: header, payload, padding.
+    pub len: u64,
+}
+
+/// Where a record lies, and how to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The volume.
+    pub volume: VolumeId,
+    /// Offset of its header.
+    pub offset: u64,
+    /// Bytes of its header.
+    pub header_len: u32,
+    /// Bytes of its payload.
+    pub payload_len: u64,
+}
+
+/// One record of an object that has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it lies.
+    pub place: Place,
+    /// Sequence number of its commit.
+    pub id: ObjectId,
+    /// Its part number; several segments may make up one part.
+    pub part: u16,
+    /// Reserved, zero.
+    pub reserved: u32,
+    /// MD5 of the part.
+    pub md5: [u8; 16],
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole object.
+    Object,
+    /// A part of a multipart upload, or a stretch of an upload too long for one record.
+    Part,
+    /// An object whose bytes lie in other records.
+    Manifest,
+}
+
+/// A record's header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub kind: Kind,
+    pub lock: Lock,
+    /// Bytes of the header with its padding.
+    pub header_len: u32,
+    pub nonce: [u8; 16],
+    /// Sequence number of its commit.
+    pub id: ObjectId,
+    pub bucket: BucketId,
+    pub payload_len: u64,
+    pub created: Timestamp,
+    pub md5: [u8; 16],
+    /// Parts in the tag, or the number of this part.
+    pub parts: u16,
+    pub upload: UploadId,
+    pub volume: VolumeId,
+    pub offset: u64,
+    /// Bytes of the whole object.
+    pub size: u64,
+    pub checksum: Option<Checksum>,
+    pub key: ObjectKey,
+    pub metadata: Metadata,
+    pub blocks: Vec<BlockSum>,
+    pub segments: Vec<Segment>,
+}
+
+/// `len` rounded up to whole sectors.
+pub const fn sectors(len: u64) -> u64 {
+    len.div_ceil(SECTOR) * SECTOR
+}
+
+/// Bytes of the header of a record with these fields, padding included, whatever its checksum.
+pub fn header_len(key: &ObjectKey, metadata: &Metadata, payload_max: u64, segments: usize) -> u64 {
+    let names: usize = metadata.0.iter().map(|(n, v)| 8 + n.len() + v.len()).sum();
+    let fields = FIXED + CHECKSUM_ROOM + 4 + key.as_bytes().len() + 4 + names + 4 + 4 + segments * SEGMENT;
+    sectors(fields as u64 + payload_max.div_ceil(BLOCK) * 16)
+}
+
+/// The checksum of block `number` of the record with this nonce.
+pub fn block_sum(nonce: &[u8; 16], number: u64, bytes: &[u8]) -> BlockSum {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(nonce).update(&number.to_be_bytes()).update(bytes);
+    truncated(&hasher.finalize())
+}
+
+fn truncated(hash: &blake3::Hash) -> [u8; 16] {
+    let mut out = [0; 16];
+    out.copy_from_slice(&hash.as_bytes()[..16]);
+    out
+}
+
+// === impl Place ===
+
+impl Place {
+    /// The bytes that the record takes.
+    pub fn extent(&self) -> Extent {
+        Extent { volume: self.volume, offset: self.offset, len: u64::from(self.header_len) + sectors(self.payload_len) }
+    }
+
+    /// Where the payload begins.
+    pub fn payload_at(&self) -> u64 {
+        self.offset + u64::from(self.header_len)
+    }
+
+    pub fn encode(&self, out: &mut Encoder) {
+        out.u32(self.volume.get()).u64(self.offset).u32(self.header_len).u64(self.payload_len);
+    }
+
+    pub fn decode(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            volume: VolumeId::new(input.u32()?),
+            offset: input.u64()?,
+            header_len: input.u32()?,
+            payload_len: input.u64()?,
+        })
+    }
+}
+
+// === impl Segment ===
+
+impl Segment {
+    pub fn encode(&self, out: &mut Encoder) {
+        self.place.encode(out);
+        out.u64(self.id.get()).u16(self.part).u32(self.reserved).raw(&self.md5);
+    }
+
+    pub fn decode(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            place: Place::decode(input)?,
+            id: ObjectId::new(input.u64()?),
+            part: input.u16()?,
+            reserved: input.u32()?,
+            md5: input.array()?,
+        })
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Object => 1,
+            Self::Part => 2,
+            Self::Manifest => 3,
+        }
+    }
+}
+
+/// The byte that stands for a kind of checksum; 0 is none.
+pub const fn checksum_code(kind: ChecksumKind) -> u8 {
+    match kind {
+        ChecksumKind::Crc32 => 1,
+        ChecksumKind::Crc32c => 2,
+        ChecksumKind::Crc64Nvme => 3,
+        ChecksumKind::Sha1 => 4,
+        ChecksumKind::Sha256 => 5,
+    }
+}
+
+// === impl Header ===
+
+impl Header {
+    /// Where the record lies.
+    pub fn place(&self) -> Place {
+        Place { volume: self.volume, offset: self.offset, header_len: self.header_len, payload_len: self.payload_len }
+    }
+
+    /// The object's tag.
+    pub fn etag(&self) -> ETag {
+        ETag { md5: self.md5, parts: self.parts }
+    }
+
+    /// The header's bytes. The caller chose `header_len` by [`header_len`].
+    pub fn encode(&self, key: &[u8; 32]) -> Vec<u8> {
+        let mut out = Encoder(Vec::with_capacity(self.header_len as usize));
+        out.raw(MAGIC).u16(VERSION).u8(self.kind.code()).u8(u8::from(self.lock == Lock::Locked));
+        out.u32(self.header_len).raw(&[0; 16]).raw(&self.nonce).u64(self.id.get()).u64(self.bucket.get());
+        out.u64(self.payload_len).i64(self.created.millis()).raw(&self.md5).u16(self.parts);
+        out.u128(self.upload.get()).u32(self.volume.get()).u64(self.offset).u64(self.size);
+        match &self.checksum {
+            Some(sum) => out.u8(checksum_code(sum.kind)).bytes(&sum.digest),
+            None => out.u8(0).bytes(&[]),
+        };
+        out.text(self.key.as_str());
+        out.u32(u32::try_from(self.metadata.0.len()).unwrap_or(u32::MAX));
+        for (name, value) in &self.metadata.0 {
+            out.text(name).bytes(value);
+        }
+        out.u32(u32::try_from(self.blocks.len()).unwrap_or(u32::MAX));
+        for sum in &self.blocks {
+            out.raw(sum);
+        }
+        out.u32(u32::try_from(self.segments.len()).unwrap_or(u32::MAX));
+        for segment in &self.segments {
+            segment.encode(&mut out);
+        }
+        let mut bytes = out.0;
+        debug_assert!(bytes.len() <= self.header_len as usize, "header_len() was asked for these fields");
+        bytes.resize(self.header_len as usize, 0);
+        let sum = truncated(&blake3::keyed_hash(key, &bytes));
+        bytes[16..32].copy_from_slice(&sum);
+        bytes
+    }
+
+    /// How many bytes the header has whose first sector this is; `None` where it is no header.
+    pub fn peek_len(first: &[u8]) -> Option<u32> {
+        let mut input = Decoder::new(first, "record header");
+        if input.raw(8).ok()? != MAGIC || input.u16().ok()? != VERSION {
+            return None;
+        }
+        input.raw(2).ok()?;
+        let len = input.u32().ok()?;
+        (len > 0 && u64::from(len).is_multiple_of(SECTOR) && len <= HEADER_MAX).then_some(len)
+    }
+
+    /// Reads a header and checks its checksum. Whether it stands where it says is for the caller.
+    pub fn decode(bytes: &[u8], key: &[u8; 32]) -> Result<Self, Malformed> {
+        const WHAT: &str = "record header";
+        if bytes.len() < FIXED {
+            return Err(Malformed(WHAT));
+        }
+        let mut zeroed = bytes.to_vec();
+        zeroed[16..32].fill(0);
+        if truncated(&blake3::keyed_hash(key, &zeroed)) != bytes[16..32] {
+            return Err(Malformed("record header: its checksum does not match"));
+        }
+        let mut input = Decoder::new(bytes, WHAT);
+        if input.raw(8)? != MAGIC || input.u16()? != VERSION {
+            return Err(Malformed(WHAT));
+        }
+        let kind = match input.u8()? {
+            1 => Kind::Object,
+            2 => Kind::Part,
+            3 => Kind::Manifest,
+            _ => return Err(Malformed(WHAT)),
+        };
+        let lock = if input.u8()? & 1 == 1 { Lock::Locked } else { Lock::Open };
+        let header_len = input.u32()?;
+        if header_len as usize != bytes.len() {
+            return Err(Malformed(WHAT));
+        }
+        input.raw(16)?;
+        let nonce = input.array()?;
+        let id = ObjectId::new(input.u64()?);
+        let bucket = BucketId::new(input.u64()?);
+        let payload_len = input.u64()?;
+        let created = Timestamp::from_millis(input.i64()?);
+        let md5 = input.array()?;
+        let parts = input.u16()?;
+        let upload = UploadId::new(input.u128()?);
+        let volume = VolumeId::new(input.u32()?);
+        let offset = input.u64()?;
+        let size = input.u64()?;
+        let code = input.u8()?;
+        let digest = input.bytes()?.to_vec();
+        let checksum = match ChecksumKind::ALL.into_iter().find(|&k| checksum_code(k) == code) {
+            Some(kind) => Some(Checksum { kind, digest }),
+            None if code == 0 => None,
+            None => return Err(Malformed(WHAT)),
+        };
+        let key = input.parsed()?;
+        let mut metadata = Metadata::default();
+        for _ in 0..input.u32()? {
+            metadata.0.push((input.text()?.to_owned(), input.bytes()?.to_vec()));
+        }
+        let mut blocks = Vec::new();
+        for _ in 0..input.u32()? {
+            blocks.push(input.array()?);
+        }
+        let mut segments = Vec::new();
+        for _ in 0..input.u32()? {
+            segments.push(Segment::decode(&mut input)?);
+        }
+        if blocks.len() as u64 != payload_len.div_ceil(BLOCK) {
+            return Err(Malformed("record header: it has not as many checksums as blocks"));
+        }
+        Ok(Self {
+            kind,
+            lock,
+            header_len,
+            nonce,
+            id,
+            bucket,
+            payload_len,
+            created,
+            md5,
+            parts,
+            upload,
+            volume,
+            offset,
+            size,
+            checksum,
+            key,
+            metadata,
+            blocks,
+            segments,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn header() -> Header {
+        let key: ObjectKey = "2014-03-28/录像.mp4".parse().unwrap();
+        let metadata = Metadata(vec![("content-type".to_owned(), b"video/mp4".to_vec())]);
+        let len = header_len(&key, &metadata, 100_000, 1);
+        Header {
+            kind: Kind::Object,
+            lock: Lock::Locked,
+            header_len: u32::try_from(len).unwrap(),
+            nonce: [7; 16],
+            id: ObjectId::new(42),
+            bucket: BucketId::new(9),
+            payload_len: 100_000,
+            created: Timestamp::from_millis(1_395_000_000_123),
+            md5: [1; 16],
+            parts: 0,
+            upload: UploadId::new(0),
+            volume: VolumeId::new(3),
+            offset: 8192,
+            size: 100_000,
+            checksum: Some(Checksum { kind: ChecksumKind::Crc32c, digest: vec![1, 2, 3, 4] }),
+            key,
+            metadata,
+            blocks: vec![[2; 16], [3; 16]],
+            segments: vec![Segment {
+                place: Place { volume: VolumeId::new(1), offset: 4096, header_len: 4096, payload_len: 5 },
+                id: ObjectId::new(5),
+                part: 1,
+                reserved: 0,
+                md5: [9; 16],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_was_written() {
+        let key = [5; 32];
+        let bytes = header().encode(&key);
+        assert_eq!(Header::peek_len(&bytes), Some(4096));
+        assert_eq!(Header::decode(&bytes, &key), Ok(header()));
+    }
+
+    #[test]
+    fn version_one_is_frozen() {
+        let bytes = header().encode(&[5; 32]);
+        assert_eq!(
+            blake3::hash(&bytes).to_hex().as_str(),
+            include_str!("../../../tests/data/format/v1/record-header.blake3").trim()
+        );
+    }
+
+    #[test]
+    fn a_header_under_another_key_is_no_header() {
+        let bytes = header().encode(&[5; 32]);
+        assert!(Header::decode(&bytes, &[6; 32]).is_err());
+    }
+
+    #[test]
+    fn a_block_has_another_checksum_elsewhere() {
+        let bytes = [1; 100];
+        let here = block_sum(&[1; 16], 0, &bytes);
+        assert_ne!(here, block_sum(&[1; 16], 1, &bytes));
+        assert_ne!(here, block_sum(&[2; 16], 0, &bytes));
+    }
+
+    proptest! {
+        #[test]
+        fn one_flipped_bit_is_seen(at in 0usize..4096, bit in 0u8..8) {
+            let key = [5; 32];
+            let mut bytes = header().encode(&key);
+            bytes[at] ^= 1 << bit;
+            prop_assert!(Header::decode(&bytes, &key).is_err());
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Header::peek_len(&bytes);
+            let _ = Header::decode(&bytes, &[0; 32]);
+        }
+    }
+}
