@@ -16,10 +16,13 @@ use tokio::net::TcpStream;
 pub mod content;
 pub mod s3;
 pub mod soap;
+pub mod tally;
+pub mod units;
 
 pub use content::{Content, Pattern};
 pub use s3::{Credentials, S3, Signature};
 pub use soap::{OpenedSubAccount, Platform};
+pub use tally::Tally;
 
 /// No server that works takes longer for one request.
 const TIMEOUT: Duration = Duration::from_secs(120);
