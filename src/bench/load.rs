@@ -154,7 +154,7 @@ impl Plan {
             Operation::Get => (self.get(client, scattered(turn) % self.objects).await, self.size),
             Operation::Mixed => {
                 let known = usize::try_from(scattered(turn)).unwrap_or(0).checked_rem(mine.len());
-                match known.and_then(|at| mine.get(at)).filter(|_| scattered(turn ^ u64::MAX) % 2 == 0) {
+                match known.and_then(|at| mine.get(at)).filter(|_| scattered(turn ^ u64::MAX).is_multiple_of(2)) {
                     Some(number) => (self.get(client, *number).await, self.size),
                     None => {
                         let outcome = self.put(client, turn).await;
