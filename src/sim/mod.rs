@@ -1,1 +1,4 @@
 //! Testers' stand-ins for the platform and the cameras: strangers that use the wire.
+
+pub mod cameras;
+pub mod client;
