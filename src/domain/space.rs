@@ -159,7 +159,7 @@ impl Space {
         match self.at_the_end {
             AtTheEnd::Stop => Admission::Full,
             // Room that an overwrite can make, now or once the uploads under way are files.
-            AtTheEnd::Overwrite if self.used.saturating_sub(self.held) >= over => Admission::AfterFreeing(over),
+            AtTheEnd::Overwrite if self.taken().saturating_sub(self.held) >= over => Admission::AfterFreeing(over),
             AtTheEnd::Overwrite => Admission::Full,
         }
     }
@@ -246,7 +246,7 @@ mod tests {
                 Admission::Fits => prop_assert!(used + reserved + len <= granted),
                 Admission::AfterFreeing(n) => {
                     prop_assert!(!stop);
-                    prop_assert!(n.get() <= used - held.min(used), "more than an overwrite can free");
+                    prop_assert!(n.get() <= used + reserved - held.min(used), "more than an overwrite can ever free");
                     prop_assert!(used + reserved + len - n.get() <= granted);
                     prop_assert!(n.get() > 0 && len <= granted);
                 }

@@ -1,14 +1,211 @@
 //! Every use case, once. All faces call it and only it. Absent: XML, status codes, HTML.
 
+mod accounts;
 pub mod courier;
-mod stub;
+mod deletion;
+mod download;
+mod identity;
+mod listing;
+mod multipart;
+mod pins;
+mod reconcilers;
+mod status;
+mod sub_accounts;
 mod types;
+mod upload;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use courier::{Courier, Delivery, Notice};
-pub use stub::{Engine, ObjectReader, Upload};
+pub use download::ObjectReader;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Credential, Damage, DiskView,
     Error, Finish, FoundFile, ListPage, ListQuery, NewAccount, NewObject, ObjectInfo, OpenedSubAccount, PartInfo,
     PutCondition, Result, ScrubReport, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace,
     SubAccountView, UploadInfo, UserSpace, Violation, loops,
 };
+pub use upload::Upload;
+
+use self::pins::Pins;
+use crate::config::Config;
+use crate::domain::{Refusal, Timestamp};
+use crate::store::committer::{Command, Failure};
+use crate::store::event::Event;
+use crate::store::index::apply::{Apply, Settings};
+pub use crate::store::recovery::{RebuildReport, RecoveryReport};
+use crate::store::{Options, Store};
+use crate::world::World;
+
+/// What cameras, phones and platforms are told of where we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicUrls {
+    /// `http(s)://host[:port]` of the S3 plane.
+    pub s3: String,
+    /// `http(s)://host[:port]` of the SOAP plane.
+    pub soap: String,
+}
+
+/// The engine: cheap to clone, one a store.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: World,
+    store: Store,
+    courier: Arc<dyn Courier>,
+    config: RwLock<Arc<Config>>,
+    urls: RwLock<PublicUrls>,
+    pins: Arc<Pins>,
+    tasks: TaskTracker,
+    ending: CancellationToken,
+}
+
+/// The rules of space that follow from the configuration.
+fn settings(config: &Config) -> Settings {
+    Settings { rules: config.space.rules, gigabyte: config.space.bytes_per_gb, notify_idle: config.alerts.notify_idle }
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        data_dir: config.storage.data_dir.clone(),
+        volumes: config.storage.volumes.clone(),
+        volume_size: config.storage.volume_size,
+        reserve: config.storage.reserve,
+        index_cache: config.storage.index_cache,
+        settings: settings(config),
+    }
+}
+
+impl Engine {
+    /// Opens the store, bringing it up to date after a crash. Blocks. Nothing runs in the
+    /// background until [`Engine::start`].
+    pub fn open(world: World, config: &Config, urls: PublicUrls, courier: Arc<dyn Courier>) -> Result<Self> {
+        let store = Store::open(world.clone(), &options(config))?;
+        let recovery = &store.recovery;
+        tracing::info!(
+            records = recovery.records,
+            events = recovery.events,
+            torn = recovery.torn,
+            freed_bytes = recovery.freed_bytes,
+            sequence = recovery.sequence,
+            "the store is open"
+        );
+        Ok(Self {
+            inner: Arc::new(Inner {
+                world,
+                store,
+                courier,
+                config: RwLock::new(Arc::new(config.clone())),
+                urls: RwLock::new(urls),
+                pins: Arc::default(),
+                tasks: TaskTracker::new(),
+                ending: CancellationToken::new(),
+            }),
+        })
+    }
+
+    /// Makes the index of a closed store anew from volumes and journal. Blocks.
+    pub fn rebuild(world: World, config: &Config) -> Result<RebuildReport> {
+        Ok(Store::rebuild(world, &options(config))?)
+    }
+
+    /// Starts the reconcilers on the current runtime.
+    pub fn start(&self) {
+        reconcilers::start(self);
+    }
+
+    /// What a start after a crash found.
+    pub fn recovery(&self) -> RecoveryReport {
+        self.inner.store.recovery.clone()
+    }
+
+    /// Tells callers other addresses from now on.
+    pub fn set_public_urls(&self, urls: PublicUrls) {
+        *self.inner.urls.write().unwrap_or_else(PoisonError::into_inner) = urls;
+    }
+
+    fn urls(&self) -> PublicUrls {
+        self.inner.urls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts in force what can change while running: the rules of space, alerts, `s3.allow_delete`
+    /// and the like.
+    pub fn reload(&self, config: &Config) {
+        self.inner.store.catalog.set_settings(settings(config));
+        *self.inner.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
+        self.inner.store.bells.alerts.notify_one();
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.inner.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends the reconcilers and the uploads that are being committed, makes everything durable and
+    /// closes the store.
+    pub async fn close(&self) -> Result<()> {
+        self.inner.ending.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        let inner = Arc::clone(&self.inner);
+        let closed = tokio::task::spawn_blocking(move || inner.store.close()).await;
+        match closed {
+            Ok(closed) => Ok(closed?),
+            Err(error) => Err(Error::Broken(error.to_string().into())),
+        }
+    }
+
+    /// Resolves, with the reason, when the store has stopped after a failure.
+    pub async fn failed(&self) -> String {
+        let mut stopped = self.inner.store.queue.stopped();
+        loop {
+            if let Some(reason) = stopped.borrow_and_update().clone() {
+                return reason;
+            }
+            if stopped.changed().await.is_err() {
+                // The committer ended in good order; nothing has failed.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.inner.world.clock.now()
+    }
+
+    /// 16 random hex digits, upper case, as S3's request ids look.
+    pub fn request_id(&self) -> String {
+        hex::encode_upper(self.inner.world.entropy.bytes::<8>())
+    }
+
+    /// Writes to the audit log; does not wait for it. It is durable with the next change or
+    /// within a second.
+    pub fn audit(&self, entry: AuditEntry) {
+        let Ok(entry) = serde_json::to_vec(&entry) else { return };
+        let decide = Box::new(move |_: &mut Apply<'_>| Ok(vec![Event::Audit { entry }]));
+        if let Err(error) = self.inner.store.queue.send(Command::Change { decide, exclusive: false, reply: None }) {
+            tracing::warn!(%error, "an audit entry was not written");
+        }
+    }
+
+    /// Lets the committer decide on the present state; gives the sequence of the first event.
+    /// `exclusive`: what comes after must see the effects in the catalog.
+    async fn change(
+        &self,
+        exclusive: bool,
+        decide: impl FnOnce(&mut Apply<'_>) -> std::result::Result<Vec<Event>, Failure> + Send + 'static,
+    ) -> Result<u64> {
+        let decide = Box::new(decide);
+        Ok(self.inner.store.queue.ask(|reply| Command::Change { decide, exclusive, reply: Some(reply) }).await?)
+    }
+}
+
+/// A refusal as the committer's decisions give it.
+fn refuse<T>(refusal: Refusal) -> std::result::Result<T, Failure> {
+    Err(Failure::Refused(refusal))
+}

@@ -8,6 +8,8 @@ use crate::domain::{
     AccessKey, AccountId, AccountName, AtTheEnd, BucketId, BucketName, Bytes, CallbackProfile, Checksum, ETag,
     Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Secret, SubAccountId, Timestamp, UploadId,
 };
+use crate::store::committer::{Failure, Receipt};
+use crate::store::error::StoreError;
 
 /// Why a use case did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,6 +23,26 @@ pub enum Error {
     /// Something broke. Logged where it is handled; callers are told a request id and no more.
     #[error("{0}")]
     Broken(Arc<str>),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::DiskFull => Self::Busy("the disk has no room above its reserve"),
+            StoreError::Queue => Self::Busy("too many changes are waiting"),
+            StoreError::Stopped(_) => Self::Busy("the store has stopped after a failure"),
+            other => Self::Broken(other.to_string().into()),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusal) => Self::Refused(refusal),
+            Failure::Store(error) => error.into(),
+        }
+    }
 }
 
 /// What a use case gives.
@@ -120,11 +142,18 @@ pub struct Finish {
 
 /// An upload that is committed and durable: a 200 is made from nothing else.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Stored {
     /// Its tag.
     pub etag: ETag,
     /// When it was completed.
     pub created: Timestamp,
+}
+
+impl From<Receipt> for Stored {
+    fn from(receipt: Receipt) -> Self {
+        Self { etag: receipt.etag(), created: receipt.created() }
+    }
 }
 
 /// A page of a list, as asked.

@@ -1,0 +1,205 @@
+//! What operations staff do with accounts. Serves 6.1 and section 3's business portal.
+
+use std::sync::Arc;
+
+use super::identity::{password_context, sk_context};
+use super::{AccountChanges, AccountView, Caller, Engine, Error, NewAccount, Result, SubAccountView, loops, refuse};
+use crate::domain::{AccessKey, AccountId, AccountName, Episode, Gigabytes, Refusal, Secret};
+use crate::store::catalog::{Inner as Catalog, KeyOwner, SubAccount};
+use crate::store::event::Event;
+use crate::store::index::rows::AccountRow;
+
+const PASSWORD_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+
+impl Engine {
+    /// Opens an account; gives it as it is and its password, which is shown this once.
+    pub async fn open_account(&self, caller: &Caller, new: NewAccount) -> Result<(AccountView, Secret)> {
+        caller.must_be_operator()?;
+        let password = match new.password {
+            Some(password) => password,
+            None => Secret::new(self.inner.world.entropy.text(PASSWORD_ALPHABET, 16)),
+        };
+        let row = AccountRow {
+            password: self.seal(&password_context(&new.name), &password),
+            space: new.space,
+            max_sub_accounts: new.max_sub_accounts.unwrap_or(self.config().space.max_sub_accounts),
+            alert_url: new.alert_url,
+            callback: crate::domain::CallbackProfile::default(),
+            admin: None,
+            created: self.now(),
+            name: new.name.clone(),
+        };
+        let (catalog, name) = (Arc::clone(&self.inner.store.catalog), new.name.clone());
+        self.change(true, move |_| {
+            if catalog.read().names.contains_key(name.as_str()) {
+                return refuse(Refusal::AccountExists);
+            }
+            Ok(vec![Event::PutAccount { id: AccountId::new(0), row }])
+        })
+        .await?;
+        Ok((self.account(caller, &new.name).await?, password))
+    }
+
+    /// All accounts, in the order in which they were opened.
+    pub async fn accounts(&self, caller: &Caller) -> Result<Vec<AccountView>> {
+        caller.must_be_operator()?;
+        let catalog = self.inner.store.catalog.read();
+        Ok(catalog.accounts.iter().map(|(id, row)| account_view(&catalog, *id, row)).collect())
+    }
+
+    /// One account.
+    pub async fn account(&self, caller: &Caller, name: &AccountName) -> Result<AccountView> {
+        caller.must_be_operator()?;
+        let catalog = self.inner.store.catalog.read();
+        let id = *catalog.names.get(name.as_str()).ok_or(Refusal::NoAccount)?;
+        let row = catalog.accounts.get(&id).ok_or(Refusal::NoAccount)?;
+        Ok(account_view(&catalog, id, row))
+    }
+
+    fn account_id(&self, name: &AccountName) -> Result<AccountId> {
+        Ok(*self.inner.store.catalog.read().names.get(name.as_str()).ok_or(Refusal::NoAccount)?)
+    }
+
+    /// Changes an account. Less space than is handed out is refused.
+    pub async fn modify_account(
+        &self,
+        caller: &Caller,
+        name: &AccountName,
+        changes: AccountChanges,
+    ) -> Result<AccountView> {
+        caller.must_be_operator()?;
+        let id = self.account_id(name)?;
+        let password = changes.password.as_ref().map(|p| self.seal(&password_context(name), p));
+        let catalog = Arc::clone(&self.inner.store.catalog);
+        self.change(true, move |_| {
+            let catalog = catalog.read();
+            let Some(mut row) = catalog.accounts.get(&id).cloned() else { return refuse(Refusal::NoAccount) };
+            if let Some(space) = changes.space {
+                let handed_out = catalog.handed_out.get(&id).copied().unwrap_or(0);
+                if u64::from(space.get()) < handed_out {
+                    let handed_out = u32::try_from(handed_out).ok().and_then(Gigabytes::new).unwrap_or(Gigabytes::MAX);
+                    return refuse(Refusal::HandedOut { handed_out });
+                }
+                row.space = space;
+            }
+            row.password = password.unwrap_or(row.password);
+            row.alert_url = changes.alert_url.unwrap_or(row.alert_url);
+            row.max_sub_accounts = changes.max_sub_accounts.unwrap_or(row.max_sub_accounts);
+            row.callback = changes.callback.unwrap_or(row.callback);
+            Ok(vec![Event::PutAccount { id, row }])
+        })
+        .await?;
+        self.account(caller, name).await
+    }
+
+    /// Closes an account and all its sub-accounts.
+    pub async fn close_account(&self, caller: &Caller, name: &AccountName) -> Result<()> {
+        caller.must_be_operator()?;
+        let id = self.account_id(name)?;
+        let catalog = Arc::clone(&self.inner.store.catalog);
+        self.change(true, move |_| {
+            let catalog = catalog.read();
+            let subs = catalog.of_account.get(&id).into_iter().flatten();
+            let mut events: Vec<Event> = subs.map(|&sub_account| Event::CloseSubAccount { sub_account }).collect();
+            events.push(Event::CloseAccount { id });
+            Ok(events)
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// The administration key; made at the first call, the same ever after.
+    pub async fn account_key(&self, caller: &Caller, name: &AccountName) -> Result<(AccessKey, Secret)> {
+        caller.must_be_operator()?;
+        let id = self.account_id(name)?;
+        let (ak, secret) = self.new_key()?;
+        let sealed = self.seal(&sk_context(ak.as_str()), &secret);
+        let catalog = Arc::clone(&self.inner.store.catalog);
+        self.change(true, move |_| {
+            let catalog = catalog.read();
+            let Some(mut row) = catalog.accounts.get(&id).cloned() else { return refuse(Refusal::NoAccount) };
+            if row.admin.is_some() {
+                return Ok(Vec::new());
+            }
+            row.admin = Some((ak, sealed));
+            Ok(vec![Event::PutAccount { id, row }])
+        })
+        .await?;
+        let admin = self.inner.store.catalog.read().accounts.get(&id).and_then(|row| row.admin.clone());
+        let (ak, sealed) = admin.ok_or(Refusal::NoAccount)?;
+        let secret = self.unseal(&sk_context(ak.as_str()), &sealed)?;
+        Ok((ak, secret))
+    }
+
+    /// An account's sub-accounts, in the order in which they were opened.
+    pub async fn sub_accounts(&self, caller: &Caller, name: &AccountName) -> Result<Vec<SubAccountView>> {
+        caller.must_be_operator()?;
+        let id = self.account_id(name)?;
+        let gigabyte = self.inner.store.catalog.settings().gigabyte;
+        let catalog = self.inner.store.catalog.read();
+        let subs = catalog.of_account.get(&id).into_iter().flatten();
+        Ok(subs
+            .filter_map(|id| catalog.sub_accounts.get(id))
+            .map(|sub| sub_account_view(&catalog, sub, gigabyte))
+            .collect())
+    }
+
+    /// One sub-account, by its AK.
+    pub async fn sub_account_view(&self, caller: &Caller, ak: &str) -> Result<SubAccountView> {
+        caller.must_be_operator()?;
+        let gigabyte = self.inner.store.catalog.settings().gigabyte;
+        let catalog = self.inner.store.catalog.read();
+        let Some(KeyOwner::Camera(id)) = catalog.keys.get(ak) else { return Err(Refusal::NoSubAccount.into()) };
+        let sub = catalog.sub_accounts.get(id).ok_or(Error::Refused(Refusal::NoSubAccount))?;
+        Ok(sub_account_view(&catalog, sub, gigabyte))
+    }
+}
+
+fn account_view(catalog: &Catalog, id: AccountId, row: &AccountRow) -> AccountView {
+    let handed_out = catalog.handed_out.get(&id).copied().unwrap_or(0);
+    let subs: Vec<&SubAccount> =
+        catalog.of_account.get(&id).into_iter().flatten().filter_map(|id| catalog.sub_accounts.get(id)).collect();
+    AccountView {
+        account: row.name.as_str().to_owned(),
+        space_gb: row.space.get(),
+        handed_out_gb: handed_out,
+        free_gb: u64::from(row.space.get()).saturating_sub(handed_out),
+        used_bytes: subs.iter().map(|s| s.stats.used()).sum(),
+        files: subs.iter().map(|s| s.stats.files[0] + s.stats.files[1]).sum(),
+        sub_accounts: u32::try_from(subs.len()).unwrap_or(u32::MAX),
+        max_sub_accounts: row.max_sub_accounts,
+        alert_url: row.alert_url.clone(),
+        callback: row.callback.clone(),
+        admin_ak: row.admin.as_ref().map(|(ak, _)| ak.as_str().to_owned()),
+        created_ms: row.created.millis(),
+    }
+}
+
+fn sub_account_view(catalog: &Catalog, sub: &SubAccount, gigabyte: crate::domain::GigabyteSize) -> SubAccountView {
+    let mut episodes = Vec::new();
+    if sub.stats.full == Episode::Open {
+        episodes.push("full");
+    }
+    if sub.stats.nearly_full == Episode::Open {
+        episodes.push("nearly_full");
+    }
+    SubAccountView {
+        ak: sub.row.ak.as_str().to_owned(),
+        account: catalog.accounts.get(&sub.row.account).map(|a| a.name.as_str().to_owned()).unwrap_or_default(),
+        space_gb: sub.row.space.get(),
+        space_bytes: gigabyte.bytes(sub.row.space).get(),
+        used_bytes: sub.stats.used(),
+        reserved_bytes: sub.reserved,
+        locked_bytes: sub.stats.locked_bytes,
+        recordings: sub.stats.files[0],
+        pictures: sub.stats.files[1],
+        locked_files: sub.stats.locked_files,
+        loops: loops(sub.row.at_the_end),
+        record_bucket: sub.row.record_bucket.as_str().to_owned(),
+        picture_bucket: sub.row.picture_bucket.as_str().to_owned(),
+        episodes,
+        overwrites: sub.stats.overwrites,
+        last_upload_ms: sub.stats.last_upload.map(|t| t.millis()),
+        created_ms: sub.row.created.millis(),
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading a file back, every block verified.
+
+use std::ops::Range;
+
+use bytes::Bytes as Buf;
+use futures_util::Stream;
+
+use super::pins::Pin;
+use super::{BucketRef, Caller, Engine, Error, ObjectInfo, Result};
+use crate::domain::{Checksum, Metadata, ObjectId, ObjectKey, Refusal};
+use crate::store::index::rows::ObjectRow;
+use crate::store::volume::reader::RecordReader;
+use crate::store::volume::record::{BLOCK, Place, Segment};
+
+/// Blocks that are read at a time.
+const BLOCKS_PER_READ: u64 = 4;
+
+/// A file, open for reading: its bytes stay until this is dropped, whatever is deleted meanwhile.
+pub struct ObjectReader {
+    /// What a list tells of it.
+    pub info: ObjectInfo,
+    /// The headers kept with it.
+    pub metadata: Metadata,
+    /// The checksum kept with it.
+    pub checksum: Option<Checksum>,
+    /// Size of each part of a multipart object, in order; empty for an object put whole.
+    pub parts: Vec<u64>,
+    engine: Engine,
+    head: RecordReader,
+    segments: Vec<Segment>,
+    pin: Pin,
+}
+
+impl Engine {
+    /// Opens a file. [`Refusal::NoFile`] where there is none.
+    pub async fn open_object(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey) -> Result<ObjectReader> {
+        let _ = caller;
+        loop {
+            let view = self.inner.store.view()?;
+            let row = view.object(bucket.id, key)?.ok_or(Refusal::NoFile)?;
+            let segments = if row.segmented { view.segments(row.id)? } else { Vec::new() };
+            let ids = std::iter::once(row.id).chain(segments.iter().map(|s| s.id)).collect();
+            let pin = self.inner.pins.pin(ids);
+            // Pinned first, then looked at again: what is still there stays.
+            let now = self.inner.store.view()?.object(bucket.id, key)?;
+            if now.as_ref().is_some_and(|now| now.id == row.id) {
+                return self.reader(key, row, segments, pin).await;
+            }
+        }
+    }
+
+    async fn reader(&self, key: &ObjectKey, row: ObjectRow, segments: Vec<Segment>, pin: Pin) -> Result<ObjectReader> {
+        let head = RecordReader::open(&self.inner.store.volumes, row.place, row.id).await?;
+        let header = head.header();
+        let mut parts: Vec<(u16, u64)> = Vec::new();
+        if row.etag.parts > 0 {
+            for segment in &segments {
+                match parts.last_mut() {
+                    Some((number, size)) if *number == segment.part => *size += segment.place.payload_len,
+                    _ => parts.push((segment.part, segment.place.payload_len)),
+                }
+            }
+        }
+        Ok(ObjectReader {
+            info: super::listing::info(key.clone(), &row),
+            metadata: header.metadata.clone(),
+            checksum: header.checksum.clone(),
+            parts: parts.into_iter().map(|(_, size)| size).collect(),
+            engine: self.clone(),
+            head,
+            segments,
+            pin,
+        })
+    }
+}
+
+/// Where a stream is.
+struct Reading {
+    engine: Engine,
+    _pin: Pin,
+    /// Records with the offset of their first byte in the file.
+    records: std::vec::IntoIter<(u64, Source)>,
+    current: Option<(u64, RecordReader)>,
+    at: u64,
+    end: u64,
+}
+
+enum Source {
+    Open(Box<RecordReader>),
+    Closed(Place, ObjectId),
+}
+
+impl Source {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Open(reader) => reader.header().payload_len,
+            Self::Closed(place, _) => place.payload_len,
+        }
+    }
+}
+
+impl ObjectReader {
+    /// The bytes of `range` (within the file), verified block by block; a damaged block ends the
+    /// stream with an error.
+    pub fn read(self, range: Range<u64>) -> impl Stream<Item = Result<Buf>> + Send + 'static {
+        let mut records = Vec::new();
+        let mut offset = 0;
+        let sources: Vec<Source> = if self.segments.is_empty() {
+            vec![Source::Open(Box::new(self.head))]
+        } else {
+            self.segments.iter().map(|s| Source::Closed(s.place, s.id)).collect()
+        };
+        for source in sources {
+            let len = source.len();
+            if offset < range.end && offset + len > range.start {
+                records.push((offset, source));
+            }
+            offset += len;
+        }
+        let reading = Reading {
+            engine: self.engine,
+            _pin: self.pin,
+            records: records.into_iter(),
+            current: None,
+            at: range.start,
+            end: range.end.min(self.info.size.get()),
+        };
+        futures_util::stream::try_unfold(reading, |mut reading| async move {
+            match reading.next().await {
+                Ok(Some(bytes)) => Ok(Some((bytes, reading))),
+                Ok(None) => Ok(None),
+                Err(error) => {
+                    tracing::error!(%error, "a read was cut");
+                    Err(error)
+                }
+            }
+        })
+    }
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Option<Buf>> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let volumes = &self.engine.inner.store.volumes;
+        let passed = self.current.as_ref().is_none_or(|(start, reader)| self.at >= start + reader.header().payload_len);
+        if passed {
+            let Some((start, source)) = self.records.next() else {
+                return Err(Error::Broken("a file ends before its size".into()));
+            };
+            let reader = match source {
+                Source::Open(reader) => *reader,
+                Source::Closed(place, id) => RecordReader::open(volumes, place, id).await?,
+            };
+            self.current = Some((start, reader));
+        }
+        let Some((start, reader)) = &self.current else { return Ok(None) };
+        let within = self.at - start;
+        let record_end = reader.header().payload_len.min(self.end - start);
+        let first = within / BLOCK;
+        let last = ((record_end - 1) / BLOCK).min(first + BLOCKS_PER_READ - 1);
+        let bytes = Buf::from(reader.read(volumes, first, last).await?);
+        let base = first * BLOCK;
+        let from = usize::try_from(within - base).unwrap_or(usize::MAX).min(bytes.len());
+        let to = usize::try_from(record_end - base).unwrap_or(usize::MAX).min(bytes.len());
+        let out = bytes.slice(from..to);
+        self.at += out.len() as u64;
+        Ok(Some(out))
+    }
+}

@@ -1,0 +1,142 @@
+//! Who calls, and what they may see.
+
+use super::types::Who;
+use super::{BucketRef, Caller, Credential, Engine, Error, Result, SubAccountRef};
+use crate::domain::{AccountId, AccountName, Refusal, Secret, SubAccountId};
+use crate::store::catalog::{Bucket, Inner as Catalog, KeyOwner};
+
+/// What a sealed secret belongs to: an envelope does not open in another's place.
+pub(super) fn password_context(name: &AccountName) -> Vec<u8> {
+    format!("accounts/password/{name}").into_bytes()
+}
+
+/// See [`password_context`].
+pub(super) fn sk_context(ak: &str) -> Vec<u8> {
+    format!("keys/{ak}").into_bytes()
+}
+
+impl Engine {
+    pub(super) fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Secret> {
+        let opened = self.inner.store.master_key.open_secret(context, sealed);
+        opened.map_err(|error| Error::Broken(format!("unseal a secret: {error}").into()))
+    }
+
+    pub(super) fn seal(&self, context: &[u8], secret: &Secret) -> Vec<u8> {
+        self.inner.store.master_key.seal_secret(&*self.inner.world.entropy, context, secret)
+    }
+
+    /// The secret of an access key, to verify a signature with. `None`: the key is not known.
+    pub fn credential(&self, key: &str) -> Result<Option<Credential>> {
+        let sig_v2 = self.config().s3.sig_v2;
+        let (sealed, who) = {
+            let catalog = self.inner.store.catalog.read();
+            match catalog.keys.get(key) {
+                None => return Ok(None),
+                Some(&KeyOwner::Camera(id)) => match catalog.sub_accounts.get(&id) {
+                    Some(sub) => (sub.row.sk.clone(), Who::Camera { sub_account: id }),
+                    None => return Ok(None),
+                },
+                Some(&KeyOwner::Administrator(id)) => match catalog.accounts.get(&id).and_then(|a| a.admin.as_ref()) {
+                    Some((_, sk)) => (sk.clone(), Who::Administrator { account: id }),
+                    None => return Ok(None),
+                },
+            }
+        };
+        let secret = self.unseal(&sk_context(key), &sealed)?;
+        Ok(Some(Credential { secret, who, sig_v2 }))
+    }
+
+    /// The platform, by the account's name and password. Serves 7.x results 1 and 2.
+    pub fn sign_in(&self, account: &str, password: &str) -> Result<Caller> {
+        let (id, name, sealed) = {
+            let catalog = self.inner.store.catalog.read();
+            let id = *catalog.names.get(account).ok_or(Refusal::NoAccount)?;
+            let row = catalog.accounts.get(&id).ok_or(Refusal::NoAccount)?;
+            (id, row.name.clone(), row.password.clone())
+        };
+        let right = self.unseal(&password_context(&name), &sealed)?;
+        if right.matches(password) {
+            Ok(Caller(Who::Platform { account: id }))
+        } else {
+            Err(Refusal::WrongPassword.into())
+        }
+    }
+
+    /// A sub-account by AK and SK. Serves 7.x results 3 and 4: another account's is not there.
+    pub fn sub_account(&self, caller: &Caller, ak: &str, sk: &str) -> Result<SubAccountRef> {
+        let account = caller.account_of_platform()?;
+        let (id, sealed) = {
+            let catalog = self.inner.store.catalog.read();
+            let Some(&KeyOwner::Camera(id)) = catalog.keys.get(ak) else { return Err(Refusal::NoSubAccount.into()) };
+            match catalog.sub_accounts.get(&id) {
+                Some(sub) if sub.row.account == account => (id, sub.row.sk.clone()),
+                _ => return Err(Refusal::NoSubAccount.into()),
+            }
+        };
+        let right = self.unseal(&sk_context(ak), &sealed)?;
+        if right.matches(sk) { Ok(SubAccountRef { id }) } else { Err(Refusal::WrongSecret.into()) }
+    }
+
+    /// The buckets that the caller may see, by name.
+    pub fn buckets(&self, caller: &Caller) -> Result<Vec<BucketRef>> {
+        let catalog = self.inner.store.catalog.read();
+        let seen = catalog.buckets.iter().filter(|(_, bucket)| caller.may_see(&catalog, bucket));
+        let mut out: Vec<_> = seen.filter_map(|(name, bucket)| bucket_ref(&catalog, name, bucket)).collect();
+        out.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(out)
+    }
+
+    /// A bucket by name: [`Refusal::NoBucket`], or [`Refusal::Forbidden`] where it is another's.
+    pub fn bucket(&self, caller: &Caller, name: &str) -> Result<BucketRef> {
+        let catalog = self.inner.store.catalog.read();
+        let bucket = catalog.buckets.get(name).ok_or(Refusal::NoBucket)?;
+        if !caller.may_see(&catalog, bucket) {
+            return Err(Refusal::Forbidden.into());
+        }
+        bucket_ref(&catalog, name, bucket).ok_or(Error::Refused(Refusal::NoBucket))
+    }
+}
+
+fn bucket_ref(catalog: &Catalog, name: &str, bucket: &Bucket) -> Option<BucketRef> {
+    let created = catalog.sub_accounts.get(&bucket.sub_account)?.row.created;
+    let name = name.parse().ok()?;
+    Some(BucketRef { id: bucket.id, sub_account: bucket.sub_account, name, media: bucket.media, created })
+}
+
+impl Caller {
+    pub(super) fn account_of_platform(&self) -> Result<AccountId> {
+        match self.0 {
+            Who::Platform { account } => Ok(account),
+            Who::Camera { .. } | Who::Administrator { .. } | Who::Operator => Err(Refusal::Forbidden.into()),
+        }
+    }
+
+    pub(super) fn must_be_operator(&self) -> Result<()> {
+        match self.0 {
+            Who::Operator => Ok(()),
+            Who::Camera { .. } | Who::Administrator { .. } | Who::Platform { .. } => Err(Refusal::Forbidden.into()),
+        }
+    }
+
+    fn may_see(&self, catalog: &Catalog, bucket: &Bucket) -> bool {
+        match self.0 {
+            Who::Camera { sub_account } => bucket.sub_account == sub_account,
+            Who::Administrator { account } => self.owns(catalog, account, bucket.sub_account),
+            Who::Operator => true,
+            Who::Platform { .. } => false,
+        }
+    }
+
+    fn owns(&self, catalog: &Catalog, account: AccountId, sub_account: SubAccountId) -> bool {
+        catalog.sub_accounts.get(&sub_account).is_some_and(|sub| sub.row.account == account)
+    }
+
+    /// Whether the caller may delete in a bucket that it sees.
+    pub(super) fn may_delete(&self, allow_delete: bool) -> bool {
+        match self.0 {
+            Who::Camera { .. } => allow_delete,
+            Who::Administrator { .. } | Who::Operator => true,
+            Who::Platform { .. } => false,
+        }
+    }
+}

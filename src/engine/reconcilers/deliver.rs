@@ -1,0 +1,178 @@
+//! Delivery: the outbox goes to the platforms. Contract, section 6.
+//!
+//! One alert of a sub-account is under way at a time, oldest first; a few of an account, so that a
+//! platform that hangs holds up nobody else's. The schedule lies in the outbox: a restart goes on
+//! where it was.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::domain::{AccountId, AlertId, SubAccountId};
+use crate::engine::identity::{password_context, sk_context};
+use crate::engine::{Delivery, Engine, Notice, Result};
+use crate::store::event::Event;
+use crate::store::index::rows::{AlertRow, AlertState, alert_word};
+
+/// Alerts of one account under way at once.
+const PER_ACCOUNT: usize = 8;
+/// The outbox is looked at this often, whatever the bell says.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Runs until the engine ends. An attempt that is cut by the end is made again after the next
+/// start.
+pub(super) fn start(engine: &Engine) {
+    let engine = engine.clone();
+    let tasks = engine.inner.tasks.clone();
+    tasks.spawn(async move {
+        let (done, mut finished) = mpsc::unbounded_channel();
+        let mut under_way: HashMap<SubAccountId, AccountId> = HashMap::new();
+        loop {
+            let wait = match next(&engine, &mut under_way, &done) {
+                Ok(wait) => wait,
+                Err(error) => {
+                    tracing::warn!(reconciler = "deliver", %error, "the outbox could not be read; it is tried again");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = engine.inner.store.bells.alerts.notified() => {}
+                Some(id) = finished.recv() => { under_way.remove(&id); }
+                () = tokio::time::sleep(wait) => {}
+                () = engine.inner.ending.cancelled() => return,
+            }
+        }
+    });
+}
+
+/// Starts what is due; says how long there is nothing to do.
+fn next(
+    engine: &Engine,
+    under_way: &mut HashMap<SubAccountId, AccountId>,
+    done: &mpsc::UnboundedSender<SubAccountId>,
+) -> Result<Duration> {
+    let now = engine.now();
+    let mut wait = EVERY;
+    let pending: Vec<_> =
+        engine.inner.store.view()?.outbox()?.into_iter().filter(|(_, row)| row.state == AlertState::Pending).collect();
+    let newest: HashMap<SubAccountId, AlertId> = pending.iter().map(|(id, row)| (row.sub_account, *id)).collect();
+    let mut seen = HashSet::new();
+    for (id, row) in pending {
+        let sub = row.sub_account;
+        if under_way.contains_key(&sub) || !seen.insert(sub) {
+            continue;
+        }
+        if under_way.values().filter(|account| **account == row.account).count() >= PER_ACCOUNT {
+            continue;
+        }
+        // What failed once and is no longer the newest state is not worth another attempt.
+        let replaced = row.attempts > 0 && newest.get(&sub).is_some_and(|newest| *newest > id);
+        if !replaced && row.next > now {
+            wait = wait.min(row.next.since(now));
+            continue;
+        }
+        under_way.insert(sub, row.account);
+        let (engine, done) = (engine.clone(), done.clone());
+        tokio::spawn(async move {
+            let attempted = tokio::select! {
+                attempted = attempt(&engine, id, row, replaced) => attempted,
+                () = engine.inner.ending.cancelled() => return,
+            };
+            if let Err(error) = attempted {
+                tracing::warn!(alert = id.get(), %error, "an attempt could not be written down");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            // The receiver ends only with the engine.
+            let _ = done.send(sub);
+        });
+    }
+    Ok(wait.max(Duration::from_millis(1)))
+}
+
+/// One attempt, and what it came to.
+async fn attempt(engine: &Engine, id: AlertId, mut row: AlertRow, replaced: bool) -> Result<()> {
+    if replaced {
+        row.state = AlertState::Replaced;
+    } else {
+        let delivery = match notice(engine, &row)? {
+            Ok(notice) => engine.inner.courier.deliver(notice).await,
+            Err(why) => Delivery::Failed(why.to_owned()),
+        };
+        settle(engine, id, &mut row, delivery);
+    }
+    engine.change(false, move |_| Ok(vec![Event::PutAlert { id, row }])).await?;
+    Ok(())
+}
+
+/// The alert with its secrets, or why it cannot be sent.
+fn notice(engine: &Engine, row: &AlertRow) -> Result<std::result::Result<Notice, &'static str>> {
+    let (name, password, url, profile, sk) = {
+        let catalog = engine.inner.store.catalog.read();
+        let (Some(account), Some(sub)) =
+            (catalog.accounts.get(&row.account), catalog.sub_accounts.get(&row.sub_account))
+        else {
+            return Ok(Err("the sub-account is closed"));
+        };
+        let Some(url) = account.alert_url.clone() else { return Ok(Err("the account has no alert URL")) };
+        (account.name.clone(), account.password.clone(), url, account.callback.clone(), sub.row.sk.clone())
+    };
+    Ok(Ok(Notice {
+        url,
+        profile,
+        password: engine.unseal(&password_context(&name), &password)?,
+        account: name,
+        access_key: row.ak.clone(),
+        secret: engine.unseal(&sk_context(row.ak.as_str()), &sk)?,
+        alert: row.alert,
+        timeout: engine.config().alerts.timeout,
+    }))
+}
+
+/// Writes into the row what an attempt came to.
+fn settle(engine: &Engine, id: AlertId, row: &mut AlertRow, delivery: Delivery) {
+    let schedule = engine.config().alerts.schedule;
+    let now = engine.now();
+    row.attempts = row.attempts.saturating_add(1);
+    let why = match delivery {
+        Delivery::Delivered => {
+            row.state = AlertState::Delivered;
+            row.last = Some("delivered".to_owned());
+            tracing::info!(
+                alert = id.get(),
+                ak = row.ak.as_str(),
+                kind = alert_word(row.alert),
+                attempts = row.attempts,
+                "alert delivered"
+            );
+            return;
+        }
+        Delivery::Result(result) => {
+            if matches!(result, 1 | 2) {
+                tracing::error!(
+                    alert = id.get(),
+                    ak = row.ak.as_str(),
+                    result,
+                    "the platform does not accept our credentials: settings differ"
+                );
+            }
+            format!("the platform answered Result {result}")
+        }
+        Delivery::Failed(why) => why,
+    };
+    if now.since(row.raised) >= schedule.give_up_after {
+        row.state = AlertState::GivenUp;
+        tracing::error!(
+            alert = id.get(),
+            ak = row.ak.as_str(),
+            attempts = row.attempts,
+            why,
+            "alert given up; it can be sent again by hand"
+        );
+    } else {
+        let [jitter] = engine.inner.world.entropy.bytes::<1>();
+        row.next = now.plus(schedule.delay(row.attempts, jitter));
+        tracing::warn!(alert = id.get(), ak = row.ak.as_str(), attempts = row.attempts, why, "alert not delivered");
+    }
+    row.last = Some(why);
+}

@@ -1,0 +1,69 @@
+//! Work that must happen and belongs to nobody's request.
+//!
+//! A reconciler is told nothing: it reads the present state, does one bounded step and says
+//! whether there is more. It is woken by a bell and by a timer; a lost bell costs a moment, never
+//! the work.
+
+mod deliver;
+mod expire;
+mod overwrite;
+mod punch;
+mod purge;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Engine, Result};
+
+/// What a step says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There is more to do.
+    Again,
+    /// There is nothing to do until the bell rings.
+    Idle,
+}
+
+/// A failed step is tried again after this.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Starts all of them.
+pub(super) fn start(engine: &Engine) {
+    let every = Duration::from_secs;
+    run(engine, "overwrite", every(10), |e| &e.inner.store.bells.overwrite, overwrite::step);
+    run(engine, "purge", every(60), |e| &e.inner.store.bells.closing, purge::step);
+    run(engine, "punch", every(1), |e| &e.inner.store.bells.trash, punch::step);
+    run(engine, "expire", every(600), |e| &e.inner.store.bells.closing, expire::step);
+    deliver::start(engine);
+}
+
+/// Runs a reconciler until the engine ends.
+fn run<F>(engine: &Engine, name: &'static str, every: Duration, bell: fn(&Engine) -> &Notify, step: fn(Engine) -> F)
+where
+    F: Future<Output = Result<Step>> + Send + 'static,
+{
+    let engine = engine.clone();
+    let tasks = engine.inner.tasks.clone();
+    tasks.spawn(async move {
+        loop {
+            if engine.inner.ending.is_cancelled() {
+                return;
+            }
+            let wait = match step(engine.clone()).await {
+                Ok(Step::Again) => continue,
+                Ok(Step::Idle) => every,
+                Err(error) => {
+                    tracing::warn!(reconciler = name, %error, "a step failed; it is tried again");
+                    AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                () = bell(&engine).notified() => {}
+                () = tokio::time::sleep(wait) => {}
+                () = engine.inner.ending.cancelled() => return,
+            }
+        }
+    });
+}

@@ -1,0 +1,203 @@
+//! The box as operations staff see it: status, alerts, audit log, check, scrub.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{
+    AlertView, AuditEntry, Caller, CheckReport, Damage, DiskView, Engine, Error, Result, ScrubReport, Status, Violation,
+};
+use crate::domain::{AlertId, BucketId, Refusal, Timestamp};
+use crate::store::check;
+use crate::store::event::Event;
+use crate::store::index::rows::{AlertRow, AlertState, alert_word, slot};
+use crate::store::index::{FORMAT, owner_of};
+
+impl Engine {
+    /// One page on the box's state.
+    pub async fn status(&self, caller: &Caller) -> Result<Status> {
+        caller.must_be_operator()?;
+        let store = &self.inner.store;
+        let view = store.view()?;
+        let outbox = view.outbox()?;
+        let count = |state: AlertState| outbox.iter().filter(|(_, row)| row.state == state).count() as u64;
+        let gigabyte = store.catalog.settings().gigabyte.get();
+        let catalog = store.catalog.read();
+        let subs = || catalog.sub_accounts.values();
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION"),
+            format: FORMAT,
+            accounts: catalog.accounts.len() as u64,
+            sub_accounts: catalog.sub_accounts.len() as u64,
+            files: subs().map(|s| s.stats.files[0] + s.stats.files[1]).sum(),
+            used_bytes: subs().map(|s| s.stats.used()).sum(),
+            reserved_bytes: subs().map(|s| s.reserved).sum(),
+            promised_bytes: catalog
+                .accounts
+                .values()
+                .map(|a| u64::from(a.space.get()))
+                .sum::<u64>()
+                .saturating_mul(gigabyte),
+            handed_out_bytes: subs().map(|s| u64::from(s.row.space.get())).sum::<u64>().saturating_mul(gigabyte),
+            disks: self.disks(),
+            commit_queue: store.queue.waiting(),
+            trash: view.trash_len()?,
+            alerts_pending: count(AlertState::Pending),
+            alerts_given_up: count(AlertState::GivenUp),
+        })
+    }
+
+    fn disks(&self) -> Vec<DiskView> {
+        let disks = self.inner.store.volumes.disks();
+        let view =
+            |(dir, total, free, reserve, volumes, failed): (std::path::PathBuf, u64, u64, u64, u32, bool)| DiskView {
+                dir: dir.display().to_string(),
+                total_bytes: total,
+                free_bytes: free,
+                reserve_bytes: reserve,
+                volumes,
+                state: match (failed, total == 0, free <= reserve) {
+                    (true, _, _) => "failed",
+                    (_, true, _) => "offline",
+                    (_, _, true) => "full",
+                    _ => "ok",
+                },
+            };
+        disks.into_iter().map(view).collect()
+    }
+
+    /// Alerts, newest first.
+    pub async fn alerts(&self, caller: &Caller, most: usize) -> Result<Vec<AlertView>> {
+        caller.must_be_operator()?;
+        let view = self.inner.store.view()?;
+        let mut rows = view.outbox()?;
+        rows.extend(view.alert_log(most)?);
+        rows.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+        rows.truncate(most);
+        let catalog = self.inner.store.catalog.read();
+        let name =
+            |row: &AlertRow| catalog.accounts.get(&row.account).map(|a| a.name.as_str().to_owned()).unwrap_or_default();
+        let view = |(id, row): (AlertId, AlertRow)| AlertView {
+            id: id.get(),
+            account: name(&row),
+            ak: row.ak.as_str().to_owned(),
+            alert: alert_word(row.alert),
+            state: row.state.word(),
+            raised_ms: row.raised.millis(),
+            attempts: row.attempts,
+            next_ms: (row.state == AlertState::Pending).then_some(row.next.millis()),
+            last: row.last,
+        };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// Sends an alert that is pending or given up now. [`Refusal::NoFile`] where there is none.
+    pub async fn resend_alert(&self, caller: &Caller, id: u64) -> Result<()> {
+        caller.must_be_operator()?;
+        let id = AlertId::new(id);
+        let found = self.inner.store.view()?.outbox()?.into_iter().find(|(found, _)| *found == id);
+        let Some((_, mut row)) = found else { return Err(Refusal::NoFile.into()) };
+        row.state = AlertState::Pending;
+        row.attempts = 0;
+        row.raised = self.now();
+        row.next = self.now();
+        self.change(false, move |_| Ok(vec![Event::PutAlert { id, row }])).await?;
+        Ok(())
+    }
+
+    /// The audit log, newest first.
+    pub async fn audit_log(&self, caller: &Caller, most: usize) -> Result<Vec<(Timestamp, AuditEntry)>> {
+        caller.must_be_operator()?;
+        let rows = self.inner.store.view()?.audit(most)?;
+        let read = |json: &[u8]| {
+            serde_json::from_slice(json).map_err(|e| Error::Broken(format!("read the audit log: {e}").into()))
+        };
+        rows.into_iter().map(|(_, time, json)| Ok((time, read(&json)?))).collect()
+    }
+
+    fn bucket_names(&self) -> HashMap<BucketId, String> {
+        let catalog = self.inner.store.catalog.read();
+        catalog.buckets.iter().map(|(name, bucket)| (bucket.id, name.clone())).collect()
+    }
+
+    /// Holds index and volumes against each other. Uploads go on; the state looked at is that of
+    /// the moment when it begins, so what is being deleted meanwhile is not misread.
+    pub async fn check(&self, caller: &Caller) -> Result<CheckReport> {
+        caller.must_be_operator()?;
+        let engine = self.clone();
+        blocking(move || {
+            let names = engine.bucket_names();
+            let store = &engine.inner.store;
+            let view = store.view()?;
+            let (objects, mut findings) = check::check(&view, &store.volumes)?;
+            // A file that was deleted and punched while we looked is gone from a newer state, and
+            // no finding.
+            let now = store.view()?;
+            findings.retain(|finding| match (finding.bucket, finding.key.as_deref().and_then(|k| k.parse().ok())) {
+                (Some(bucket), Some(key)) => {
+                    let id = |view: &crate::store::index::view::View| {
+                        view.object(bucket, &key).ok().flatten().map(|row| row.id)
+                    };
+                    id(&view) == id(&now)
+                }
+                _ => true,
+            });
+            let violations = findings.into_iter().map(|f| Violation {
+                what: f.what,
+                bucket: f.bucket.map(|id| names.get(&id).cloned().unwrap_or_else(|| unnamed(id))),
+                key: f.key,
+            });
+            Ok(CheckReport { objects, violations: violations.collect() })
+        })
+        .await
+    }
+
+    /// Reads everything and verifies every checksum.
+    pub async fn scrub(&self, caller: &Caller) -> Result<ScrubReport> {
+        caller.must_be_operator()?;
+        let engine = self.clone();
+        blocking(move || {
+            let names = engine.bucket_names();
+            let mut report = ScrubReport::default();
+            let (mut objects, mut bytes, mut damaged) = (0, 0, Vec::new());
+            let mut after = Some(Vec::new());
+            while let Some(from) = after {
+                let read = |n| {
+                    objects += 1;
+                    bytes += n;
+                };
+                after = engine.inner.store.scrub_page(&from, read, |damage| damaged.push(damage))?;
+            }
+            report.objects = objects + damaged.len() as u64;
+            report.bytes = bytes;
+            report.damaged = damaged
+                .into_iter()
+                .map(|d| Damage {
+                    bucket: names.get(&d.bucket).cloned().unwrap_or_else(|| unnamed(d.bucket)),
+                    key: d.key,
+                    reason: d.reason,
+                })
+                .collect();
+            Ok(report)
+        })
+        .await
+    }
+
+    /// Makes everything up to now durable in the index.
+    pub async fn checkpoint(&self) -> Result<()> {
+        Ok(self.inner.store.queue.ask(crate::store::committer::Command::Checkpoint).await?)
+    }
+}
+
+/// The name of a bucket whose sub-account is closed.
+fn unnamed(id: BucketId) -> String {
+    let (sub, media) = owner_of(id);
+    format!("(closed sub-account {sub}, bucket {})", slot(media))
+}
+
+/// Long work that waits for disks, off the async threads. Rare: an operator asked for it.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::Broken(Arc::from(error.to_string()))),
+    }
+}

@@ -1,0 +1,141 @@
+//! 7.1 to 7.6: the platform's view of its account and sub-accounts.
+
+use std::sync::Arc;
+
+use super::identity::sk_context;
+use super::{Caller, Engine, Error, OpenedSubAccount, Result, SubAccountRef, SubAccountSpace, UserSpace, refuse};
+use crate::domain::{AccessKey, AtTheEnd, BucketName, Gigabytes, Refusal, Secret, SubAccountId};
+use crate::store::event::Event;
+use crate::store::index::rows::SubAccountRow;
+
+/// Letters and digits: contract, section 4.
+const KEY_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const BUCKET_ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+impl Engine {
+    /// A new key pair: 20 and 40 characters.
+    pub(super) fn new_key(&self) -> Result<(AccessKey, Secret)> {
+        let entropy = &self.inner.world.entropy;
+        let ak =
+            entropy.text(KEY_ALPHABET, 20).parse().map_err(|e| Error::Broken(format!("make a key: {e}").into()))?;
+        Ok((ak, Secret::new(entropy.text(SECRET_ALPHABET, 40))))
+    }
+
+    fn new_bucket(&self, kind: &str) -> Result<BucketName> {
+        let name = format!("{kind}-{}", self.inner.world.entropy.text(BUCKET_ALPHABET, 16));
+        name.parse().map_err(|e| Error::Broken(format!("make a bucket name: {e}").into()))
+    }
+
+    /// 7.1. What is free is exactly what 7.2 can still give out.
+    pub async fn query_user_space(&self, caller: &Caller) -> Result<UserSpace> {
+        let account = caller.account_of_platform()?;
+        let catalog = self.inner.store.catalog.read();
+        let total = catalog.accounts.get(&account).ok_or(Refusal::NoAccount)?.space;
+        let free = left(total, catalog.handed_out.get(&account).copied().unwrap_or(0));
+        Ok(UserSpace { total, free })
+    }
+
+    /// 7.2.
+    pub async fn open_sub_account(&self, caller: &Caller, space: Gigabytes) -> Result<OpenedSubAccount> {
+        let account = caller.account_of_platform()?;
+        let (access_key, secret) = self.new_key()?;
+        let (record_bucket, picture_bucket) = (self.new_bucket("rec")?, self.new_bucket("pic")?);
+        let row = SubAccountRow {
+            account,
+            ak: access_key.clone(),
+            sk: self.seal(&sk_context(access_key.as_str()), &secret),
+            space,
+            at_the_end: AtTheEnd::Stop,
+            record_bucket: record_bucket.clone(),
+            picture_bucket: picture_bucket.clone(),
+            created: self.now(),
+        };
+        let catalog = Arc::clone(&self.inner.store.catalog);
+        self.change(true, move |_| {
+            let catalog = catalog.read();
+            let Some(owner) = catalog.accounts.get(&account) else { return refuse(Refusal::NoAccount) };
+            let free = left(owner.space, catalog.handed_out.get(&account).copied().unwrap_or(0));
+            if space > free {
+                return refuse(Refusal::AccountSpace { free });
+            }
+            let now = catalog.of_account.get(&account).map_or(0, |s| s.len());
+            if u32::try_from(now).unwrap_or(u32::MAX) >= owner.max_sub_accounts {
+                return refuse(Refusal::TooManySubAccounts { most: owner.max_sub_accounts });
+            }
+            Ok(vec![Event::PutSubAccount { id: SubAccountId::new(0), row }])
+        })
+        .await?;
+        Ok(OpenedSubAccount { access_key, secret, s3_url: self.urls().s3, record_bucket, picture_bucket })
+    }
+
+    /// 7.3. The key is dead and the space handed back when it returns; the files go in the
+    /// background.
+    pub async fn close_sub_account(&self, caller: &Caller, sub: &SubAccountRef) -> Result<()> {
+        caller.account_of_platform()?;
+        self.close_by_id(sub.id).await
+    }
+
+    pub(super) async fn close_by_id(&self, id: SubAccountId) -> Result<()> {
+        self.change(true, move |apply| match apply.sub_account(id)? {
+            Some(_) => Ok(vec![Event::CloseSubAccount { sub_account: id }]),
+            None => refuse(Refusal::NoSubAccount),
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// 7.4.
+    pub async fn query_sub_account_space(&self, caller: &Caller, sub: &SubAccountRef) -> Result<SubAccountSpace> {
+        caller.account_of_platform()?;
+        let catalog = &self.inner.store.catalog;
+        let gigabyte = catalog.settings().gigabyte;
+        let total = catalog.read().sub_accounts.get(&sub.id).ok_or(Refusal::NoSubAccount)?.row.space;
+        let space = catalog.space(sub.id).ok_or(Refusal::NoSubAccount)?;
+        Ok(SubAccountSpace { total, free: gigabyte.floor(space.free()) })
+    }
+
+    /// 7.5. Smaller than what is used is allowed; the rules of space do the rest.
+    pub async fn modify_sub_account_space(&self, caller: &Caller, sub: &SubAccountRef, space: Gigabytes) -> Result<()> {
+        let account = caller.account_of_platform()?;
+        let id = sub.id;
+        let catalog = Arc::clone(&self.inner.store.catalog);
+        self.change(true, move |apply| {
+            let Some(row) = apply.sub_account(id)? else { return refuse(Refusal::NoSubAccount) };
+            let catalog = catalog.read();
+            let Some(owner) = catalog.accounts.get(&account) else { return refuse(Refusal::NoAccount) };
+            let others =
+                catalog.handed_out.get(&account).copied().unwrap_or(0).saturating_sub(u64::from(row.space.get()));
+            let free = left(owner.space, others);
+            if space > free && space > row.space {
+                return refuse(Refusal::AccountSpace { free });
+            }
+            Ok(vec![Event::SetSpace { sub_account: id, space }])
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// 7.6.
+    pub async fn set_sub_account_space_policy(
+        &self,
+        caller: &Caller,
+        sub: &SubAccountRef,
+        at_the_end: AtTheEnd,
+    ) -> Result<()> {
+        caller.account_of_platform()?;
+        let id = sub.id;
+        self.change(false, move |apply| match apply.sub_account(id)? {
+            Some(_) => Ok(vec![Event::SetAtTheEnd { sub_account: id, at_the_end }]),
+            None => refuse(Refusal::NoSubAccount),
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// GB left of `total` when so many are handed out.
+pub(super) fn left(total: Gigabytes, handed_out: u64) -> Gigabytes {
+    let left = u64::from(total.get()).saturating_sub(handed_out);
+    u32::try_from(left).ok().and_then(Gigabytes::new).unwrap_or_default()
+}
