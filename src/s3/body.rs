@@ -21,7 +21,7 @@ use crate::wire::sig::chunked::Decoder;
 /// So much of a refused body is swallowed, so that its sender sees the answer.
 const DRAIN_BYTES_MAX: u64 = 1 << 20;
 /// And for so long.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+const DRAIN_TIME_MAX: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(3) };
 
 /// A request's body on its way in.
 pub struct Incoming {

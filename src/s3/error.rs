@@ -140,6 +140,7 @@ impl S3Error {
     }
 
     /// S3's code.
+    #[cfg(test)]
     pub fn code(&self) -> Code {
         self.code
     }
