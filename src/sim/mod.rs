@@ -1,1 +1,2 @@
 //! Testers' stand-ins for the platform and the cameras: strangers that use the wire.
+pub mod platform;

@@ -1,0 +1,51 @@
+use super::*;
+use crate::wire::soap::envelope;
+
+/// A golden request, read.
+pub(super) fn read<C: Call>(request: &[u8]) -> C {
+    let request = envelope::read(request, Some("text/xml; charset=utf-8")).expect("a golden request");
+    assert_eq!(Operation::named(&request.operation), Some(C::OPERATION));
+    C::read(&request.fields, 480).expect("a golden request")
+}
+
+/// What is written has to be the golden answer, byte for byte.
+pub(super) fn golden<C: Call>(result: i32, outcome: Option<&C::Outcome>, expected: &[u8]) {
+    let written = render::<C>(Version::Soap11, result, outcome, 480);
+    assert_eq!(written, String::from_utf8_lossy(expected));
+}
+
+fn fields(inside: &str) -> Fields {
+    let text = format!("<Envelope><Body><Do>{inside}</Do></Body></Envelope>");
+    envelope::read(text.as_bytes(), None).expect("an envelope").fields
+}
+
+/// A call from nothing but these fields.
+pub(super) fn from_fields<C: Call>(inside: &str) -> C {
+    C::read(&fields(inside), 480).unwrap_or_else(|bad| panic!("{bad}"))
+}
+
+/// The field that a call from these fields is faulted for.
+pub(super) fn bad<C: Call>(inside: &str) -> BadField {
+    match C::read(&fields(inside), 480) {
+        Ok(_) => panic!("read: {inside}"),
+        Err(bad) => bad,
+    }
+}
+
+#[test]
+fn an_operation_is_found_in_any_letter_case_and_no_other() {
+    for operation in Operation::ALL {
+        assert_eq!(Operation::named(operation.name()), Some(operation));
+        assert_eq!(Operation::named(&operation.name().to_lowercase()), Some(operation));
+    }
+    assert_eq!(Operation::named("QueryUserSpaceRequest"), None);
+    assert_eq!(Operation::named(""), None);
+}
+
+#[test]
+fn every_operation_is_in_the_wsdl() {
+    let wsdl = include_str!("../wsdl/video-cloud-storage.wsdl");
+    for operation in Operation::ALL {
+        assert!(wsdl.contains(&format!("<xs:element name=\"{}Response\">", operation.name())), "{operation:?}");
+    }
+}
