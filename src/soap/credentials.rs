@@ -28,9 +28,13 @@ impl AccountLogin {
 
     /// Results 1 and 2.
     pub(super) fn sign_in(&self, engine: &Engine) -> Result<Caller> {
+        self.sign_in_with(|name, password| engine.sign_in(name, password))
+    }
+
+    fn sign_in_with<T>(&self, ask: impl FnOnce(&str, &str) -> Result<T>) -> Result<T> {
         let name = self.name.as_deref().ok_or(Error::Refused(Refusal::NoAccount))?;
-        let caller = engine.sign_in(name, self.password.as_ref().map_or("", Secret::expose))?;
-        // The engine was asked even so: an account that is not there comes first.
+        let caller = ask(name, self.password.as_ref().map_or("", Secret::expose))?;
+        // Asked even so: an account that is not there comes first.
         if self.password.is_none() { Err(Error::Refused(Refusal::WrongPassword)) } else { Ok(caller) }
     }
 }
@@ -49,9 +53,14 @@ impl SubAccountLogin {
     /// Results 1 to 4.
     pub(super) fn sign_in(&self, engine: &Engine) -> Result<(Caller, SubAccountRef)> {
         let caller = self.account.sign_in(engine)?;
+        let sub_account = self.check_with(|key, secret| engine.sub_account(&caller, key, secret))?;
+        Ok((caller, sub_account))
+    }
+
+    fn check_with<T>(&self, ask: impl FnOnce(&str, &str) -> Result<T>) -> Result<T> {
         let key = self.access_key.as_deref().ok_or(Error::Refused(Refusal::NoSubAccount))?;
-        let sub_account = engine.sub_account(&caller, key, self.secret.as_ref().map_or("", Secret::expose))?;
-        if self.secret.is_none() { Err(Error::Refused(Refusal::WrongSecret)) } else { Ok((caller, sub_account)) }
+        let sub_account = ask(key, self.secret.as_ref().map_or("", Secret::expose))?;
+        if self.secret.is_none() { Err(Error::Refused(Refusal::WrongSecret)) } else { Ok(sub_account) }
     }
 
     /// The key, for the audit log.
@@ -74,5 +83,49 @@ impl SubAccountLogin {
 impl AccountLogin {
     pub(super) fn is(&self, account: &str, password: &str) -> bool {
         self.name.as_deref() == Some(account) && self.password.as_ref().is_some_and(|p| p.matches(password))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused<T>(result: Result<T>) -> Option<Refusal> {
+        match result {
+            Err(Error::Refused(why)) => Some(why),
+            Ok(_) | Err(Error::Busy(_) | Error::Broken(_)) => None,
+        }
+    }
+
+    fn login(name: Option<&str>, password: Option<&str>) -> AccountLogin {
+        AccountLogin { name: name.map(str::to_owned), password: password.map(Secret::new) }
+    }
+
+    #[test]
+    fn a_credential_that_is_missing_is_its_failure() {
+        let lets_in = |_: &str, _: &str| Ok(());
+        let knows_nobody = |_: &str, _: &str| Err::<(), _>(Error::Refused(Refusal::NoAccount));
+        assert_eq!(refused(login(None, Some("p")).sign_in_with(lets_in)), Some(Refusal::NoAccount));
+        assert_eq!(refused(login(None, None).sign_in_with(lets_in)), Some(Refusal::NoAccount));
+        assert_eq!(refused(login(Some("a"), None).sign_in_with(lets_in)), Some(Refusal::WrongPassword));
+        assert_eq!(refused(login(Some("a"), None).sign_in_with(knows_nobody)), Some(Refusal::NoAccount));
+        assert!(login(Some("a"), Some("p")).sign_in_with(lets_in).is_ok());
+        let keys = |key: Option<&str>, secret: Option<&str>| SubAccountLogin {
+            account: login(Some("a"), Some("p")),
+            access_key: key.map(str::to_owned),
+            secret: secret.map(Secret::new),
+        };
+        let knows_none = |_: &str, _: &str| Err::<(), _>(Error::Refused(Refusal::NoSubAccount));
+        assert_eq!(refused(keys(None, Some("s")).check_with(lets_in)), Some(Refusal::NoSubAccount));
+        assert_eq!(refused(keys(Some("k"), None).check_with(lets_in)), Some(Refusal::WrongSecret));
+        assert_eq!(refused(keys(Some("k"), None).check_with(knows_none)), Some(Refusal::NoSubAccount));
+        assert!(keys(Some("k"), Some("s")).check_with(lets_in).is_ok());
+    }
+
+    #[test]
+    fn what_was_sent_is_what_is_asked_for() {
+        let asked =
+            login(Some("a"), Some(" p")).sign_in_with(|name, password| Ok((name.to_owned(), password.to_owned())));
+        assert_eq!(asked.ok(), Some(("a".to_owned(), " p".to_owned())));
     }
 }

@@ -99,33 +99,10 @@ impl Desk<'_> {
         };
         let outcome = call.run(self.engine).await;
         let target = call.target(outcome.as_ref().ok());
-        let (reply, word) = self.words::<C>(request.version, outcome);
+        let request_id = || self.engine.request_id();
+        let (reply, word) = words::<C>(request.version, outcome, self.zone_minutes, request_id);
         self.audit::<C>(request, target, word);
         reply
-    }
-
-    /// The reply, and its word in the audit log.
-    fn words<C: Call>(&self, version: Version, outcome: engine::Result<C::Outcome>) -> (Reply, String) {
-        let why = match outcome {
-            Ok(outcome) => {
-                return (Reply::Answer(render::<C>(version, 0, Some(&outcome), self.zone_minutes)), "0".to_owned());
-            }
-            Err(why) => why,
-        };
-        let cause = match why {
-            Error::Refused(refusal) => match told(C::OPERATION, &refusal) {
-                Told::Result(number) => {
-                    return (Reply::Answer(render::<C>(version, number, None, self.zone_minutes)), number.to_string());
-                }
-                Told::ClientFault => return (Reply::Fault(Fault::client(refusal.to_string())), "fault".to_owned()),
-                Told::Unforeseen => format!("a refusal that this operation does not know: {refusal}"),
-            },
-            Error::Busy(_) => return (Reply::Busy, "busy".to_owned()),
-            Error::Broken(cause) => cause.to_string(),
-        };
-        let request_id = self.engine.request_id();
-        tracing::error!(request_id, operation = C::OPERATION.name(), cause, "a SOAP call failed");
-        (Reply::Fault(Fault::server(format!("the appliance failed; request {request_id}"))), "fault".to_owned())
     }
 
     fn audit<C: Call>(&self, request: &Request, target: String, outcome: String) {
@@ -138,6 +115,30 @@ impl Desk<'_> {
             outcome,
         });
     }
+}
+
+/// The reply, and its word in the audit log.
+fn words<C: Call>(
+    version: Version,
+    outcome: engine::Result<C::Outcome>,
+    zone_minutes: i32,
+    request_id: impl FnOnce() -> String,
+) -> (Reply, String) {
+    let answer =
+        |result, outcome| (Reply::Answer(render::<C>(version, result, outcome, zone_minutes)), result.to_string());
+    let cause = match outcome {
+        Ok(outcome) => return answer(0, Some(&outcome)),
+        Err(Error::Busy(_)) => return (Reply::Busy, "busy".to_owned()),
+        Err(Error::Broken(cause)) => cause.to_string(),
+        Err(Error::Refused(refusal)) => match told(C::OPERATION, &refusal) {
+            Told::Result(number) => return answer(number, None),
+            Told::ClientFault => return (Reply::Fault(Fault::client(refusal.to_string())), "fault".to_owned()),
+            Told::Unforeseen => format!("a refusal that this operation does not know: {refusal}"),
+        },
+    };
+    let request_id = request_id();
+    tracing::error!(request_id, operation = C::OPERATION.name(), cause, "a SOAP call failed");
+    (Reply::Fault(Fault::server(format!("the appliance failed; request {request_id}"))), "fault".to_owned())
 }
 
 /// The whole answer: Result, then every field of the table.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::soap::envelope;
+use crate::wire::soap::{FaultCode, envelope};
 
 /// A golden request, read.
 pub(super) fn read<C: Call>(request: &[u8]) -> C {
@@ -47,5 +47,24 @@ fn every_operation_is_in_the_wsdl() {
     let wsdl = include_str!("../wsdl/video-cloud-storage.wsdl");
     for operation in Operation::ALL {
         assert!(wsdl.contains(&format!("<xs:element name=\"{}Response\">", operation.name())), "{operation:?}");
+    }
+}
+
+#[test]
+fn what_the_engine_says_becomes_a_result_a_fault_or_503() {
+    use crate::domain::Refusal;
+    use search_sub_account_files::SearchSubAccountFiles as Search;
+    let said = |why| words::<Search>(Version::Soap11, Err(why), 480, || "0123456789abcdef".to_owned());
+    let (reply, word) = said(Error::Refused(Refusal::WrongSecret));
+    assert!(matches!(reply, Reply::Answer(text) if text.contains("<Result>4</Result><TotalFileNum>0</TotalFileNum>")));
+    assert_eq!(word, "4");
+    assert_eq!(said(Error::Busy("full")), (Reply::Busy, "busy".to_owned()));
+    let (reply, word) = said(Error::Refused(Refusal::PageTooLarge));
+    assert!(matches!(reply, Reply::Fault(why) if why.code == FaultCode::Client && why.text.contains("PageSize")));
+    assert_eq!(word, "fault");
+    for why in [Error::Broken("sync volume 7 in /secret/place: I/O error".into()), Error::Refused(Refusal::Locked)] {
+        let (reply, word) = said(why);
+        assert_eq!(reply, Reply::Fault(Fault::server("the appliance failed; request 0123456789abcdef")));
+        assert_eq!(word, "fault");
     }
 }
