@@ -31,6 +31,8 @@ impl SoapCourier {
             .pool_max_idle_per_host(0)
             // The outbox repeats, and counts; nobody below it may.
             .retry_canceled_requests(false)
+            // Platforms of these years look for `Content-Type`, not for `content-type`.
+            .http1_title_case_headers(true)
             .build(HttpConnector::new());
         Self { client }
     }

@@ -31,7 +31,7 @@ const DRAIN_BYTES_MAX: usize = 8 << 20;
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(if cfg!(test) { 1 } else { limits::SOAP_REQUEST_SECONDS_MAX });
 
 /// Where a request that was understood is taken to.
-pub(super) trait Desk: Clone + Send + Sync + 'static {
+pub(super) trait Dispatch: Clone + Send + Sync + 'static {
     /// Does it. Goes on to its end even where the caller has hung up.
     fn take(&self, request: Request, peer: String) -> impl Future<Output = Reply> + Send;
 }
@@ -48,15 +48,15 @@ pub(super) enum Reply {
 }
 
 /// The plane's routes.
-pub(super) fn router<D: Desk>(desk: D, settings: Arc<SoapSettings>) -> Router {
-    let storage = move |request: HttpRequest| storage(desk.clone(), Arc::clone(&settings), request);
+pub(super) fn router<D: Dispatch>(dispatch: D, settings: Arc<SoapSettings>) -> Router {
+    let storage = move |request: HttpRequest| storage(dispatch.clone(), Arc::clone(&settings), request);
     Router::new()
         .route(STORAGE_PATH, any(storage))
         .route(ALERT_PATH, any(alert))
         .fallback(|| async { plain(StatusCode::NOT_FOUND, "there is nothing here") })
 }
 
-async fn storage<D: Desk>(desk: D, settings: Arc<SoapSettings>, request: HttpRequest) -> Response {
+async fn storage<D: Dispatch>(dispatch: D, settings: Arc<SoapSettings>, request: HttpRequest) -> Response {
     if is_get(request.method()) && asks_for_wsdl(&request) {
         return match wsdl::storage(&settings, request.uri(), request.headers()) {
             Ok(text) => xml(StatusCode::OK, Version::Soap11, text),
@@ -64,7 +64,7 @@ async fn storage<D: Desk>(desk: D, settings: Arc<SoapSettings>, request: HttpReq
         };
     }
     match *request.method() {
-        Method::POST => post(desk, request).await.unwrap_or_else(|refused| *refused),
+        Method::POST => post(dispatch, request).await.unwrap_or_else(|refused| *refused),
         Method::GET | Method::HEAD => not_allowed("POST"),
         _ => not_allowed("GET, HEAD, POST"),
     }
@@ -79,7 +79,7 @@ async fn alert(request: HttpRequest) -> Response {
 }
 
 /// One call. The error is the answer too, boxed because it is large.
-async fn post<D: Desk>(desk: D, request: HttpRequest) -> Result<Response, Box<Response>> {
+async fn post<D: Dispatch>(dispatch: D, request: HttpRequest) -> Result<Response, Box<Response>> {
     let peer = peer(&request);
     let (head, body) = request.into_parts();
     let content_type =
@@ -111,7 +111,7 @@ async fn post<D: Desk>(desk: D, request: HttpRequest) -> Result<Response, Box<Re
     };
     let version = request.version;
     // A task of its own: a caller that hangs up must not leave a change without its line in the audit log.
-    let reply = tokio::spawn(async move { desk.take(request, peer).await }).await;
+    let reply = tokio::spawn(async move { dispatch.take(request, peer).await }).await;
     Ok(match reply {
         Ok(Reply::Answer(text)) => xml(StatusCode::OK, version, text),
         Ok(Reply::Fault(why)) => fault(version, &why),

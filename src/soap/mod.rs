@@ -30,18 +30,18 @@ pub struct SoapSettings {
 
 /// The plane as an HTTP service: `/services/VideoCloudStorage`, its WSDL, and that of `/services/AlertCallback`.
 pub fn router(engine: Engine, config: Arc<SoapSettings>) -> Router {
-    let desk = EngineDesk { engine, zone_minutes: config.zone_minutes };
-    front::router(desk, config)
+    let dispatch = EngineDispatch { engine, zone_minutes: config.zone_minutes };
+    front::router(dispatch, config)
 }
 
 /// Takes the calls to the engine.
 #[derive(Clone)]
-struct EngineDesk {
+struct EngineDispatch {
     engine: Engine,
     zone_minutes: i32,
 }
 
-impl front::Desk for EngineDesk {
+impl front::Dispatch for EngineDispatch {
     async fn take(&self, request: Request, peer: String) -> front::Reply {
         calls::take(&self.engine, self.zone_minutes, request, peer).await
     }

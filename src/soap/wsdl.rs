@@ -127,4 +127,13 @@ mod tests {
             assert_eq!(served(None, Some(host)), Err(BadHost), "{host}");
         }
     }
+
+    #[test]
+    fn two_hosts_are_none() {
+        let settings = SoapSettings { public_url: None, zone_minutes: 480 };
+        let mut headers = HeaderMap::new();
+        headers.append(header::HOST, "a".parse().expect("a header value"));
+        headers.append(header::HOST, "b".parse().expect("a header value"));
+        assert_eq!(storage(&settings, &Uri::from_static("/?wsdl"), &headers), Err(BadHost));
+    }
 }

@@ -62,33 +62,37 @@ pub(super) async fn take(engine: &Engine, zone_minutes: i32, request: Request, p
     let Some(operation) = Operation::named(&request.operation) else {
         return Reply::Fault(Fault::client("there is no such operation"));
     };
-    let desk = Desk { engine, zone_minutes, peer };
+    let context = Context { engine, zone_minutes, peer };
     match operation {
-        Operation::QueryUserSpace => desk.call::<query_user_space::QueryUserSpace>(&request).await,
-        Operation::OpenSubAccount => desk.call::<open_sub_account::OpenSubAccount>(&request).await,
-        Operation::CloseSubAccount => desk.call::<close_sub_account::CloseSubAccount>(&request).await,
-        Operation::QuerySubAccountSpace => desk.call::<query_sub_account_space::QuerySubAccountSpace>(&request).await,
+        Operation::QueryUserSpace => context.call::<query_user_space::QueryUserSpace>(&request).await,
+        Operation::OpenSubAccount => context.call::<open_sub_account::OpenSubAccount>(&request).await,
+        Operation::CloseSubAccount => context.call::<close_sub_account::CloseSubAccount>(&request).await,
+        Operation::QuerySubAccountSpace => {
+            context.call::<query_sub_account_space::QuerySubAccountSpace>(&request).await
+        }
         Operation::ModifySubAccountSpace => {
-            desk.call::<modify_sub_account_space::ModifySubAccountSpace>(&request).await
+            context.call::<modify_sub_account_space::ModifySubAccountSpace>(&request).await
         }
         Operation::SetSubAccountSpacePolicy => {
-            desk.call::<set_sub_account_space_policy::SetSubAccountSpacePolicy>(&request).await
+            context.call::<set_sub_account_space_policy::SetSubAccountSpacePolicy>(&request).await
         }
         Operation::SearchSubAccountFiles => {
-            desk.call::<search_sub_account_files::SearchSubAccountFiles>(&request).await
+            context.call::<search_sub_account_files::SearchSubAccountFiles>(&request).await
         }
-        Operation::LockSubAccountFile => desk.call::<lock_sub_account_file::LockSubAccountFile>(&request).await,
-        Operation::ClearSubAccountFiles => desk.call::<clear_sub_account_files::ClearSubAccountFiles>(&request).await,
+        Operation::LockSubAccountFile => context.call::<lock_sub_account_file::LockSubAccountFile>(&request).await,
+        Operation::ClearSubAccountFiles => {
+            context.call::<clear_sub_account_files::ClearSubAccountFiles>(&request).await
+        }
     }
 }
 
-struct Desk<'a> {
+struct Context<'a> {
     engine: &'a Engine,
     zone_minutes: i32,
     peer: String,
 }
 
-impl Desk<'_> {
+impl Context<'_> {
     async fn call<C: Call>(self, request: &Request) -> Reply {
         let call = match C::read(&request.fields, self.zone_minutes) {
             Ok(call) => call,

@@ -8,7 +8,7 @@ use super::*;
 #[derive(Clone)]
 struct Echo;
 
-impl Desk for Echo {
+impl Dispatch for Echo {
     async fn take(&self, request: Request, _peer: String) -> Reply {
         match request.operation.as_str() {
             "Busy" => Reply::Busy,
