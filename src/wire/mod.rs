@@ -4,4 +4,6 @@ pub mod range;
 pub mod s3_checksum;
 pub mod s3_time;
 pub mod s3_xml;
+pub mod china_time;
 pub mod sig;
+pub mod soap;
