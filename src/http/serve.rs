@@ -131,9 +131,8 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) {
     let (io, traffic) = Watched::new(io, limits);
     let name = plane.name();
-    let service = service_fn(move |request| {
-        answer(request, peer, router.get(), Arc::clone(&plane), Arc::clone(&traffic))
-    });
+    let service =
+        service_fn(move |request| answer(request, peer, router.get(), Arc::clone(&plane), Arc::clone(&traffic)));
     let connection = http1::Builder::new()
         .keep_alive(true)
         .half_close(true)
@@ -231,19 +230,28 @@ mod tests {
 
     fn routes() -> Router {
         Router::new()
-            .route("/", get(|request: axum::extract::Request| async move {
-                format!("peer {}", request.extensions().get::<Peer>().is_some())
-            }))
+            .route(
+                "/",
+                get(|request: axum::extract::Request| async move {
+                    format!("peer {}", request.extensions().get::<Peer>().is_some())
+                }),
+            )
             .route("/refuse", put(|| async { StatusCode::FORBIDDEN }))
             .route("/take", put(|body: bytes::Bytes| async move { format!("took {}", body.len()) }))
-            .route("/slow", get(|| async {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                "slow"
-            }))
-            .route("/long", get(|| async {
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                "long"
-            }))
+            .route(
+                "/slow",
+                get(|| async {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    "slow"
+                }),
+            )
+            .route(
+                "/long",
+                get(|| async {
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                    "long"
+                }),
+            )
             .route("/panic", any(async || -> StatusCode { panic!("a test's panic") }))
     }
 
@@ -290,7 +298,12 @@ mod tests {
         let server = start(Limits::default()).await;
         let answer = exchange(&server, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("peer true"), "{answer}");
-        assert!(server.metrics.render(None, Duration::ZERO).contains("kandian_http_requests_total{plane=\"s3\",status=\"2xx\"} 1\n"));
+        assert!(
+            server
+                .metrics
+                .render(None, Duration::ZERO)
+                .contains("kandian_http_requests_total{plane=\"s3\",status=\"2xx\"} 1\n")
+        );
     }
 
     #[tokio::test]
@@ -315,7 +328,8 @@ mod tests {
     #[tokio::test]
     async fn a_refused_upload_is_not_told_to_go_on() {
         let server = start(Limits::default()).await;
-        let head = |path: &str| format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+        let head =
+            |path: &str| format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
         let answer = exchange(&server, &head("/refuse")).await;
         assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{answer}");
         let mut stream = TcpStream::connect(server.address).await.expect("it listens");

@@ -116,7 +116,12 @@ impl Metrics {
         head(&mut out, "kandian_http_accept_failures_total", "counter", "Connections that could not be accepted.");
         for plane in planes {
             let labels = format!("plane=\"{}\"", plane.name);
-            sample(&mut out, "kandian_http_accept_failures_total", &labels, plane.accept_failures.load(Ordering::Relaxed));
+            sample(
+                &mut out,
+                "kandian_http_accept_failures_total",
+                &labels,
+                plane.accept_failures.load(Ordering::Relaxed),
+            );
         }
         head(&mut out, "kandian_uptime_seconds", "gauge", "Seconds since the start.");
         sample(&mut out, "kandian_uptime_seconds", "", uptime.as_secs());
@@ -142,7 +147,8 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
 }
 
 fn sample(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ = if labels.is_empty() { writeln!(out, "{name} {value}") } else { writeln!(out, "{name}{{{labels}}} {value}") };
+    let _ =
+        if labels.is_empty() { writeln!(out, "{name} {value}") } else { writeln!(out, "{name}{{{labels}}} {value}") };
 }
 
 /// A label's value, escaped.
