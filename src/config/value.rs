@@ -127,7 +127,7 @@ pub fn domain(text: &str) -> Result<String, String> {
 pub fn show_size(bytes: u64) -> String {
     let mut best: Option<(&str, u64)> = None;
     for (unit, factor) in SIZE_UNITS {
-        if bytes > 0 && bytes % factor == 0 && best.is_none_or(|(_, number)| bytes / factor < number) {
+        if bytes > 0 && bytes.is_multiple_of(factor) && best.is_none_or(|(_, number)| bytes / factor < number) {
             best = Some((unit, bytes / factor));
         }
     }

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -27,6 +28,11 @@ pub(super) struct Traffic {
 #[derive(Debug)]
 pub(super) struct UnderWay(Arc<Traffic>);
 
+/// How long, and for how many bytes, a client that is still sending is listened to after the last
+/// answer. A socket closed with bytes unread is reset, and the reset takes the answer with it: a
+/// camera whose upload was refused would see a broken connection and not the refusal.
+const LINGER: (Duration, usize) = (Duration::from_secs(1), 16 << 20);
+
 /// The connection, with its limits.
 pub(super) struct Watched<T> {
     io: T,
@@ -34,6 +40,7 @@ pub(super) struct Watched<T> {
     limits: Limits,
     timer: Pin<Box<Sleep>>,
     writing_until: Option<Pin<Box<Sleep>>>,
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
     waiting: Waiting,
     ended_seen: u64,
 }
@@ -72,6 +79,7 @@ impl<T> Watched<T> {
             limits,
             timer,
             writing_until: None,
+            lingering: None,
             waiting: Waiting::ForRequest,
             ended_seen: 0,
         };
@@ -139,7 +147,26 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncRead + Unpin> Watched<T> {
+    /// Throws away what still comes, until the client closes or the limits are reached.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (timer, left) = self.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER.0)), LINGER.1));
+        let mut scratch = [0; 8 << 10];
+        loop {
+            if *left == 0 || timer.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut out = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.io).poll_read(cx, &mut out) {
+                Poll::Ready(Ok(())) if !out.filled().is_empty() => *left = left.saturating_sub(out.filled().len()),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, data);
         self.write_result(cx, polled)
@@ -163,6 +190,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            match Pin::new(&mut self.io).poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+        }
+        // Between requests nothing is on its way.
+        if self.waiting == Waiting::ForRequest { Poll::Ready(Ok(())) } else { self.poll_linger(cx).map(Ok) }
     }
 }

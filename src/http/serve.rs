@@ -340,6 +340,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_refused_upload_that_is_under_way_still_sees_its_refusal() {
+        let server = start(Limits::default()).await;
+        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+        stream.write_all(b"PUT /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n").await.expect("open");
+        let block = vec![0; 100_000];
+        for _ in 0..40 {
+            stream.write_all(&block).await.expect("not reset");
+        }
+        read_until(&mut stream, "403 Forbidden").await;
+    }
+
+    #[tokio::test]
     async fn a_client_that_closes_its_side_still_gets_its_answer() {
         let server = start(Limits::default()).await;
         let mut stream = TcpStream::connect(server.address).await.expect("it listens");
