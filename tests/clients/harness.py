@@ -531,7 +531,10 @@ class Reply:
         """The S3 error code, or None."""
         if not self.body.startswith(b"<"):
             return None
-        root = ET.fromstring(self.body)
+        try:
+            root = ET.fromstring(self.body)
+        except ET.ParseError:
+            return None
         return root.findtext("Code") if root.tag.rpartition("}")[2] == "Error" else None
 
 

@@ -92,6 +92,12 @@ def head(method, target, headers):
     return (f"{method} {target} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n").encode()
 
 
+def chunk_signature(key, when, region, previous, piece):
+    """The signature of one chunk, chained to the one before (the request's own for the first)."""
+    lines = ["AWS4-HMAC-SHA256-PAYLOAD", stamp(when), scope(when, region), previous, EMPTY, hashlib.sha256(piece).hexdigest()]
+    return hmac.new(key, "\n".join(lines).encode(), hashlib.sha256).hexdigest()
+
+
 def chunked_put(
     host, path, body, ak, sk, region, *, chunk=64 * 1024, trailer=None, sign_chunks=True, spoil_chunk=None, decoded=None,
     spoil_trailer_signature=False, omit_final=False, headers=None,
@@ -121,10 +127,7 @@ def chunked_put(
     out = bytearray()
     for number, piece in enumerate(pieces):
         if sign_chunks:
-            text = "\n".join(
-                ["AWS4-HMAC-SHA256-PAYLOAD", stamp(when), scope(when, region), previous, EMPTY, hashlib.sha256(piece).hexdigest()]
-            )
-            previous = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+            previous = chunk_signature(key, when, region, previous, piece)
             shown = previous if spoil_chunk != number else ("0" if previous[0] != "0" else "1") + previous[1:]
             out += f"{len(piece):x};chunk-signature={shown}\r\n".encode()
         else:

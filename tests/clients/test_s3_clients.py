@@ -100,7 +100,7 @@ def s3cmd_round_trip(v2):
 
 def rclone(sub, *args, v2=False, **kw):
     env = {
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RCLONE_"))},
         "RCLONE_CONFIG": os.devnull,
         "RCLONE_CONFIG_K_TYPE": "s3",
         "RCLONE_CONFIG_K_PROVIDER": "Other",
@@ -925,6 +925,7 @@ def test_aws_cli_syncs_lists_and_presigns(fresh, tmp_path):
         path = tmp_path / "up" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        os.utime(path, (1395993600, 1395993600))
     aws(fresh, "s3", "sync", "--quiet", tmp_path / "up", f"s3://{fresh.record}/")
     assert fresh.listing() == {(fresh.record, name): len(data) for name, data in tree.items()}
     said = json.loads(aws(fresh, "s3api", "list-objects-v2", "--bucket", fresh.record, "--prefix", "2014/03/02/", "--output", "json").stdout)
