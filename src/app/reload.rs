@@ -69,7 +69,7 @@ impl Live {
         if old.log.level != new.log.level {
             self.log.set(&new.log.level);
         }
-        seam::reload(&self.engine, new);
+        self.engine.reload(new);
         seam::set_public_urls(&self.engine, address::public_urls(new, self.s3_at, self.soap_at));
         self.s3.replace(seam::s3_router(self.engine.clone(), Arc::new(new.s3.clone())));
         self.soap.replace(seam::soap_router(self.engine.clone(), new.soap.public_url.clone(), new.zone_minutes));

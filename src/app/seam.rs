@@ -1,81 +1,52 @@
-//! The calls to rooms that are built beside this one. SCAFFOLD: the lead replaces the bodies.
+//! How the engine and the planes are put together; where the store's words meet the app's.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use http::StatusCode;
-use serde::Serialize;
 
 use crate::api::Urls;
 use crate::config::{self, Config};
-use crate::engine::{Courier, Delivery, Engine, Error, Notice};
+use crate::engine::{self, Courier, Engine, Error, PublicUrls};
+use crate::soap::{SoapCourier, SoapSettings};
 use crate::world::World;
 
-/// What `index rebuild` brought back.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct RebuildReport {
-    /// Objects.
-    pub objects: u64,
-    /// Payload bytes.
-    pub bytes: u64,
-    /// Accounts.
-    pub accounts: u64,
-    /// Sub-accounts.
-    pub sub_accounts: u64,
-    /// Records that could not be used.
-    pub skipped: u64,
+fn public(urls: Urls) -> PublicUrls {
+    PublicUrls { s3: urls.s3, soap: urls.soap }
 }
 
-struct NoCourier;
+/// What sends the alerts of section 8.
+pub(super) fn courier() -> Arc<dyn Courier> {
+    Arc::new(SoapCourier::new())
+}
 
-impl Courier for NoCourier {
-    fn deliver(&self, _notice: Notice) -> Pin<Box<dyn Future<Output = Delivery> + Send>> {
-        Box::pin(async { Delivery::Failed("no courier".to_owned()) })
+/// Opens the engine. Blocks.
+pub(super) fn open(world: World, config: &Config, urls: Urls, courier: Arc<dyn Courier>) -> Result<Engine, Error> {
+    Engine::open(world, config, public(urls), courier)
+}
+
+/// Tells callers other addresses from now on.
+pub(super) fn set_public_urls(engine: &Engine, urls: Urls) {
+    engine.set_public_urls(public(urls));
+}
+
+/// Ends the engine; what could not be made durable is logged.
+pub(super) async fn close(engine: &Engine) {
+    if let Err(error) = engine.close().await {
+        tracing::error!(%error, "the store was not closed in good order; the next start recovers");
     }
 }
 
-// MERGE: Arc::new(crate::soap::courier::…)
-pub(super) fn courier() -> Arc<dyn Courier> {
-    Arc::new(NoCourier)
-}
-
-// MERGE: Engine::open(world, config, engine::PublicUrls { s3: urls.s3, soap: urls.soap }, courier)
-#[expect(clippy::unnecessary_wraps, reason = "scaffold")]
-pub(super) fn open(_world: World, _config: &Config, _urls: Urls, _courier: Arc<dyn Courier>) -> Result<Engine, Error> {
-    Ok(Engine)
-}
-
-// MERGE: engine.start()
-pub(super) fn start(_engine: &Engine) {}
-
-// MERGE: engine.set_public_urls(…)
-pub(super) fn set_public_urls(_engine: &Engine, _urls: Urls) {}
-
-// MERGE: engine.reload(config)
-pub(super) fn reload(_engine: &Engine, _config: &Config) {}
-
-// MERGE: engine.close().await
-pub(super) async fn close(_engine: &Engine) {}
-
-// MERGE: engine.failed().await
-pub(super) async fn failed(_engine: &Engine) {
-    std::future::pending::<()>().await;
-}
-
-// MERGE: Engine::rebuild(world, config)
 /// Makes the index of a closed store anew from its volumes.
-pub fn rebuild(_world: World, _config: &Config) -> Result<RebuildReport, Error> {
-    Err(Error::Busy("index rebuild is not wired yet"))
+pub fn rebuild(world: World, config: &Config) -> Result<engine::RebuildReport, Error> {
+    Engine::rebuild(world, config)
 }
 
-// MERGE: crate::s3::router(engine, s3)
-pub(super) fn s3_router(_engine: Engine, _s3: Arc<config::S3>) -> Router {
-    Router::new().fallback(async || StatusCode::SERVICE_UNAVAILABLE)
+/// The data plane.
+pub(super) fn s3_router(engine: Engine, s3: Arc<config::S3>) -> Router {
+    crate::s3::router(engine, s3)
 }
 
-// MERGE: crate::soap::router(engine, Arc::new(SoapSettings { public_url, zone_minutes }))
-pub(super) fn soap_router(_engine: Engine, _public_url: Option<String>, _zone_minutes: i32) -> Router {
-    Router::new().fallback(async || StatusCode::SERVICE_UNAVAILABLE)
+/// The control plane.
+pub(super) fn soap_router(engine: Engine, public_url: Option<String>, zone_minutes: i32) -> Router {
+    crate::soap::router(engine, Arc::new(SoapSettings { public_url, zone_minutes }))
 }

@@ -125,7 +125,7 @@ pub async fn serve_until(
     take_back(&*world.disk, &announced).map_err(|error| in_data("cannot remove listen.json", error))?;
     let control = bind_control(&socket).map_err(|error| in_data("cannot make the control socket", error))?;
     let _ = health.engine.set(engine.clone());
-    seam::start(&engine);
+    engine.start();
 
     let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
     let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
@@ -167,8 +167,8 @@ pub async fn serve_until(
 async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Receiver<Stop>) -> Result<(), String> {
     loop {
         tokio::select! {
-            () = seam::failed(engine) => {
-                tracing::error!("the store has stopped after an I/O error");
+            reason = engine.failed() => {
+                tracing::error!(reason, "the store has stopped");
                 return Err("the store has stopped after an I/O error; the log says which".to_owned());
             }
             stop = told.recv() => match stop {

@@ -48,7 +48,7 @@ async fn rebuild(json: Json, config: &Config) -> Done {
             ("bytes", bytes(&r["bytes"])),
             ("accounts", text(&r["accounts"])),
             ("sub-accounts", text(&r["sub_accounts"])),
-            ("skipped", text(&r["skipped"])),
+            ("skipped bytes", text(&r["skipped_bytes"])),
         ])
     })
 }

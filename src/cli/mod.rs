@@ -72,22 +72,20 @@ enum Command {
     Config(config::Command),
     /// Look at disks, limits, ports and the clock
     Doctor(output::Json),
-    // MERGE: the testers' stand-ins and the load generator.
-    // /// The testers' stand-ins
-    // #[command(subcommand)]
-    // Sim(Sim),
-    // /// Load against this or any S3 endpoint
-    // Bench(crate::bench::BenchOptions),
+    /// The testers' stand-ins
+    #[command(subcommand)]
+    Sim(Sim),
+    /// Load against this or any S3 endpoint
+    Bench(Box<crate::bench::BenchOptions>),
 }
 
-// MERGE:
-// #[derive(Debug, Subcommand)]
-// enum Sim {
-//     /// A platform that takes alerts
-//     Platform(crate::sim::platform::PlatformOptions),
-//     /// Cameras that upload
-//     Cameras(crate::sim::cameras::CamerasOptions),
-// }
+#[derive(Debug, Subcommand)]
+enum Sim {
+    /// A platform that takes alerts
+    Platform(Box<crate::sim::platform::PlatformOptions>),
+    /// Cameras that upload
+    Cameras(Box<crate::sim::cameras::CamerasOptions>),
+}
 
 /// Runs a command line; the exit code is 0 where it did what was asked.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -131,17 +129,15 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Index(command)) => index::run(command, &load(&source)?).await,
         Some(Command::Scrub(json)) => index::run_scrub(json, &load(&source)?).await,
         Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?).await,
-        // MERGE:
-        // Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(options).await),
-        // Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(options).await),
-        // Some(Command::Bench(options)) => finished(crate::bench::run(options).await),
+        Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
+        Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
+        Some(Command::Bench(options)) => finished(crate::bench::run(*options).await),
     }
 }
 
-// MERGE:
-// fn finished(result: std::io::Result<()>) -> Done {
-//     result.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
-// }
+fn finished(result: std::io::Result<()>) -> Done {
+    result.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+}
 
 fn load(source: &Source) -> Result<Config, String> {
     source.load().map_err(|bad| bad.to_string())

@@ -121,8 +121,8 @@ async fn post<D: Dispatch>(dispatch: D, request: HttpRequest) -> Result<Response
 }
 
 /// The caller's address, for the audit log.
-fn peer(_request: &HttpRequest) -> String {
-    "-".to_owned() // peer
+fn peer(request: &HttpRequest) -> String {
+    request.extensions().get::<crate::http::Peer>().map_or_else(|| "-".to_owned(), |peer| peer.0.to_string())
 }
 
 const TOO_LARGE: &str = "a request has at most 1 MiB";

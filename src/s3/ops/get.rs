@@ -33,7 +33,7 @@ enum Extent {
 }
 
 pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3Result<Response<Body>> {
-    let reader = call.plane.engine.open(call.caller, call.bucket, key).await?;
+    let reader = call.plane.engine.open_object(call.caller, call.bucket, key).await?;
     let head = call.head;
     let etag = reader.info.etag.to_string();
     match range::conditions(&head.headers, &etag, reader.info.created) {

@@ -102,7 +102,7 @@ impl Call<'_> {
             Operation::GetObject => get::get(self, key, true).await,
             Operation::HeadObject => get::get(self, key, false).await,
             Operation::GetObjectTagging => {
-                self.plane.engine.open(self.caller, self.bucket, key).await?;
+                self.plane.engine.open_object(self.caller, self.bucket, key).await?;
                 Ok(xml(s3_xml::no_tags()))
             }
             Operation::PutObject => put::put(self, key, payload, incoming).await,
