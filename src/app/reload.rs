@@ -12,7 +12,8 @@ use crate::http::LiveRouter;
 use crate::telemetry::LogLevel;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
-const NEED_RESTART: [&str; 11] = [
+const NEED_RESTART: [&str; 12] = [
+    "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
     "storage.volume_size",
@@ -78,6 +79,7 @@ impl Live {
 
 /// The new configuration, with what only a restart can change as it was.
 fn keep_fixed(old: &Config, mut new: Config) -> Config {
+    new.shutdown_grace = old.shutdown_grace;
     new.storage.data_dir.clone_from(&old.storage.data_dir);
     new.storage.volumes.clone_from(&old.storage.volumes);
     new.storage.volume_size = old.storage.volume_size;
@@ -100,6 +102,7 @@ mod tests {
     #[test]
     fn what_needs_a_restart_stays_as_it_was() {
         let sets = [
+            "shutdown_grace=1s",
             "storage.data_dir=x",
             "storage.volumes=y",
             "storage.volume_size=8MiB",

@@ -140,7 +140,8 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_headers(limits.headers)
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes.max(128 << 10))
-        .pipeline_flush(true)
+        // Held-back flushes would lose the 431: hyper does not flush while unread bytes wait.
+        .pipeline_flush(false)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
