@@ -216,7 +216,8 @@ fn name(text: &str) -> Result<AccountName, No> {
 }
 
 fn gigabytes(number: u32) -> Result<Gigabytes, No> {
-    Gigabytes::new(number).ok_or_else(|| No::bad_request(format!("a space is at most {}", Gigabytes::MAX)))
+    let right = Gigabytes::new(number).filter(|space| *space > Gigabytes::default());
+    right.ok_or_else(|| No::bad_request(format!("a space is 1 GB to {}, this one {number} GB", Gigabytes::MAX)))
 }
 
 fn sub_accounts(number: u32) -> Result<u32, No> {

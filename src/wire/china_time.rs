@@ -38,9 +38,10 @@ pub fn parse(text: &str, edge: Edge, zone_minutes: i32) -> Result<i64, NotADate>
         return Err(NotADate);
     }
     let civil = read.civil.map_err(|_| NotADate)?;
-    let offset = Offset::from_seconds(offset).map_err(|_| NotADate)?;
-    let instant = offset.to_timestamp(civil).map_err(|_| NotADate)?;
-    Ok(instant.as_second() + if read.next_day { 86_400 } else { 0 })
+    // By the calendar alone: jiff's timestamps end a day before the year 9999 does, and
+    // `9999-12-31` is how many a platform writes an open end.
+    let since_1970 = civil.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)).as_secs();
+    Ok(since_1970 - i64::from(offset) + if read.next_day { 86_400 } else { 0 })
 }
 
 /// `YYYY-MM-DD hh:mm:ss` of these Unix seconds. Serves 7.7 `FileDate`.

@@ -128,12 +128,10 @@ def test_the_administration_key_is_the_same_ever_after(server, account):
     assert set(first) >= {"ak", "sk"}
     assert server.json("account", "key", "zhejiang") == first
     admin = server.boto(first["ak"], first["sk"])
-    admin.create_bucket(Bucket="operators-own", CreateBucketConfiguration={"LocationConstraint": REGION})
-    admin.put_object(Bucket="operators-own", Key="k", Body=b"v")
-    assert admin.get_object(Bucket="operators-own", Key="k")["Body"].read() == b"v"
-    assert error_code(admin.delete_bucket, Bucket="operators-own") == (409, "BucketNotEmpty")
-    admin.delete_object(Bucket="operators-own", Key="k")
-    admin.delete_bucket(Bucket="operators-own")
+    sub = account.open_sub_account(1)
+    assert {sub.record, sub.picture} <= {b["Name"] for b in admin.list_buckets()["Buckets"]}
+    sub.put(sub.record, "k", b"v")
+    assert admin.get_object(Bucket=sub.record, Key="k")["Body"].read() == b"v"
 
 
 def test_sub_account_list_and_show(server, account):

@@ -35,7 +35,7 @@ pub enum Token<'a> {
 pub struct Tag {
     /// Local name.
     pub name: String,
-    /// Namespace; `None` also where the prefix was never declared.
+    /// Namespace; `None` where it is in none.
     pub namespace: Option<String>,
     /// Attributes but namespace declarations.
     pub attributes: Vec<Attribute>,
@@ -142,6 +142,11 @@ impl<'a> Walker<'a> {
         }
         self.resolver.push(start).map_err(|_| MALFORMED)?;
         let (namespace, name) = self.resolver.resolve_element(start.name());
+        // Attributes are as good as ignored; an element in no known namespace at all is no XML that
+        // any other parser would read.
+        if matches!(namespace, ResolveResult::Unknown(_)) {
+            return Err(NotXml("an element's prefix is not declared"));
+        }
         let (namespace, name) = (bound(&namespace), name.into_inner().to_owned());
         if name.is_empty() {
             return Err(MALFORMED);
