@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes as Buf;
 
 use super::rig::{
-    ACCOUNT, Chance, Rig, assert_sound, bucket, content, gigabytes, is_refused, key, new_object, open_account, open_sub,
-    platform, put, read, runtime, seeds, sub_ref, swept,
+    ACCOUNT, Chance, Rig, assert_sound, bucket, content, gigabytes, is_refused, key, new_object, open_account,
+    open_sub, platform, put, read, runtime, seeds, sub_ref, swept,
 };
 use crate::domain::{AtTheEnd, Lock, Timestamp, UploadId};
 use crate::engine::{Caller, Engine, Finish, ListQuery, PutCondition, Result, loops};

@@ -112,11 +112,7 @@ impl Rig {
                 rules: Rules::default(),
                 max_sub_accounts: 1000,
             },
-            alerts: Alerts {
-                notify_idle: false,
-                schedule: RetrySchedule::default(),
-                timeout: Duration::from_secs(10),
-            },
+            alerts: Alerts { notify_idle: false, schedule: RetrySchedule::default(), timeout: Duration::from_secs(10) },
             zone_minutes: 480,
             shutdown_grace: Duration::from_secs(5),
             log: Log { level: "info".to_owned(), json: false },
@@ -142,7 +138,9 @@ impl Rig {
     pub fn volumes(&self) -> Vec<PathBuf> {
         let mut all = Vec::new();
         for dir in &self.config.storage.volumes {
-            all.extend(self.world.disk.list(dir).unwrap().into_iter().filter(|p| p.extension().is_some_and(|e| e == "kdv")));
+            all.extend(
+                self.world.disk.list(dir).unwrap().into_iter().filter(|p| p.extension().is_some_and(|e| e == "kdv")),
+            );
         }
         all.sort();
         all
