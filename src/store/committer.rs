@@ -292,6 +292,7 @@ impl Committer {
                 Some(since) => queue.recv_timeout(CHECKPOINT_EVERY.saturating_sub(since.elapsed())),
             };
             let mut closing = None;
+            let mut forced = None;
             let result = match first {
                 Ok(Command::Close(reply)) => {
                     waiting.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
@@ -313,12 +314,10 @@ impl Committer {
                     waiting
                         .fetch_sub(batch.len() + usize::from(closing.is_some()), std::sync::atomic::Ordering::Relaxed);
                     since.get_or_insert_with(Instant::now);
-                    let forced = matches!(batch.last(), Some(Command::Checkpoint(_)));
-                    self.commit(batch).inspect(|_| {
-                        if forced {
-                            since = Instant::now().checked_sub(CHECKPOINT_EVERY).or(since);
-                        }
-                    })
+                    if matches!(batch.last(), Some(Command::Checkpoint(_))) {
+                        forced = batch.pop();
+                    }
+                    self.commit(batch)
                 }
                 Err(RecvTimeoutError::Timeout) => Ok(0),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -326,6 +325,7 @@ impl Committer {
             let result = result.and_then(|more| {
                 bytes += more;
                 let due = closing.is_some()
+                    || forced.is_some()
                     || bytes >= CHECKPOINT_BYTES
                     || since.is_some_and(|s| s.elapsed() >= CHECKPOINT_EVERY);
                 if due {
@@ -338,6 +338,9 @@ impl Committer {
             if let Err(error) = &result {
                 tracing::error!(%error, "the store has stopped: nothing more is acknowledged until it is restarted");
                 stop.send_replace(Some(error.to_string()));
+            }
+            if let Some(Command::Checkpoint(reply)) = forced {
+                let _ = reply.send(result.clone().map_err(Failure::Store));
             }
             if let Some(reply) = closing {
                 let _ = reply.send(result.map_err(Failure::Store));
