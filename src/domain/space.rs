@@ -127,8 +127,11 @@ impl Rules {
     }
 
     /// The next state of alert 1's episode: used has reached the space, or an upload was `refused`.
+    /// Where the oldest files are overwritten only a refusal counts: a camera is not told to stop
+    /// because of a moment before room is made.
     pub fn full(&self, episode: Episode, space: &Space, refused: bool, lowered: bool) -> (Episode, Step) {
-        let above = refused || (space.used >= space.granted && space.used > Bytes::ZERO);
+        let reached = space.used >= space.granted && space.used > Bytes::ZERO;
+        let above = refused || (reached && space.at_the_end == AtTheEnd::Stop);
         let below = lowered && !space.used.above(HUNDRED.lowered_by(self.rearm), space.granted);
         episode.step(above, below)
     }

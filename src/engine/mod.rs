@@ -11,6 +11,8 @@ mod pins;
 mod reconcilers;
 mod status;
 mod sub_accounts;
+#[cfg(test)]
+mod tests;
 mod types;
 mod upload;
 
@@ -117,6 +119,13 @@ impl Engine {
     /// Starts the reconcilers on the current runtime.
     pub fn start(&self) {
         reconcilers::start(self);
+    }
+
+    /// Does what the reconcilers would do, until nothing is left to do: overwrites, purges, what
+    /// can be punched. For tests, on an engine that was not started.
+    #[doc(hidden)]
+    pub async fn settle(&self) -> Result<()> {
+        reconcilers::settle(self).await
     }
 
     /// What a start after a crash found.

@@ -129,8 +129,10 @@ impl Engine {
                     return Err(Refusal::LargerThanTheSpace { granted: space.granted }.into());
                 }
                 (Admission::AfterFreeing(over), _) => {
-                    // Else the room is that of uploads under way; it comes when they are files.
-                    if space.used.saturating_sub(space.held) >= over {
+                    // Else the room is that of uploads under way; it comes when they are files. Where
+                    // an overwrite is under way already, its end is waited for.
+                    let sweeping = catalog.read().sub_accounts.get(&id).is_some_and(|sub| sub.stats.sweep_left > 0);
+                    if !sweeping && space.used.saturating_sub(space.held) >= over {
                         self.start_sweep(id, len).await?;
                     }
                     let waited = tokio::time::timeout_at(deadline, changed.changed()).await;

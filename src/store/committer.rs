@@ -24,7 +24,7 @@ use super::index::rows::{Row, TrashRow, VolumeRow};
 use super::index::{begin_durable, begin_volatile, encode_mark, keys, meta};
 use super::journal::{Journal, encode_frame};
 use super::snapshot;
-use super::volume::record::{Header, Kind, Place, Segment, header_len};
+use super::volume::record::{HEADER_MAX, Header, Kind, Place, Segment, header_len};
 use super::volume::writer::Written;
 use super::volume::{Reservation, Volume, Volumes};
 use crate::domain::{
@@ -142,6 +142,8 @@ pub struct Bells {
     pub alerts: Notify,
     pub trash: Notify,
     pub closing: Notify,
+    /// Sequence up to which the index is durable: what was deleted later is not punched yet.
+    pub durable: std::sync::atomic::AtomicU64,
 }
 
 /// The committer's queue, for everybody else.
@@ -173,6 +175,17 @@ struct Group {
     keeps: Vec<(Reservation, u64)>,
     holds: Vec<Hold>,
     answers: Vec<Box<dyn FnOnce(Option<&StoreError>) + Send>>,
+    bytes: u64,
+    /// Sequence of the last change before the group.
+    after: u64,
+}
+
+/// How far a group is; what a refused command has put in behind it is taken out again.
+struct Mark {
+    keeps: usize,
+    runs: usize,
+    /// Bytes of the last run.
+    tail: usize,
     bytes: u64,
 }
 
@@ -279,6 +292,7 @@ impl Committer {
                 Some(since) => queue.recv_timeout(CHECKPOINT_EVERY.saturating_sub(since.elapsed())),
             };
             let mut closing = None;
+            let mut forced = None;
             let result = match first {
                 Ok(Command::Close(reply)) => {
                     waiting.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
@@ -300,12 +314,10 @@ impl Committer {
                     waiting
                         .fetch_sub(batch.len() + usize::from(closing.is_some()), std::sync::atomic::Ordering::Relaxed);
                     since.get_or_insert_with(Instant::now);
-                    let forced = matches!(batch.last(), Some(Command::Checkpoint(_)));
-                    self.commit(batch).inspect(|_| {
-                        if forced {
-                            since = Instant::now().checked_sub(CHECKPOINT_EVERY).or(since);
-                        }
-                    })
+                    if matches!(batch.last(), Some(Command::Checkpoint(_))) {
+                        forced = batch.pop();
+                    }
+                    self.commit(batch)
                 }
                 Err(RecvTimeoutError::Timeout) => Ok(0),
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -313,6 +325,7 @@ impl Committer {
             let result = result.and_then(|more| {
                 bytes += more;
                 let due = closing.is_some()
+                    || forced.is_some()
                     || bytes >= CHECKPOINT_BYTES
                     || since.is_some_and(|s| s.elapsed() >= CHECKPOINT_EVERY);
                 if due {
@@ -325,6 +338,9 @@ impl Committer {
             if let Err(error) = &result {
                 tracing::error!(%error, "the store has stopped: nothing more is acknowledged until it is restarted");
                 stop.send_replace(Some(error.to_string()));
+            }
+            if let Some(Command::Checkpoint(reply)) = forced {
+                let _ = reply.send(result.clone().map_err(Failure::Store));
             }
             if let Some(reply) = closing {
                 let _ = reply.send(result.map_err(Failure::Store));
@@ -346,6 +362,7 @@ impl Committer {
             holds: Vec::new(),
             answers: Vec::new(),
             bytes: 0,
+            after: self.seq,
         };
         let done = self.commit_group(batch, &mut group);
         let error = done.as_ref().err();
@@ -399,21 +416,21 @@ impl Committer {
     fn take(&mut self, apply: &mut Apply<'_>, group: &mut Group, command: Command) -> Result<(), StoreError> {
         match command {
             Command::Object(new, reply) => {
-                let kept = group.keeps.len();
+                let before = group.mark();
                 let answer = self.object(apply, group, *new);
-                group.undo(kept, &answer);
+                group.undo(&before, &answer);
                 group.answer(reply, answer)
             }
             Command::Part(new, reply) => {
-                let kept = group.keeps.len();
+                let before = group.mark();
                 let answer = self.part(apply, group, *new);
-                group.undo(kept, &answer);
+                group.undo(&before, &answer);
                 group.answer(reply, answer)
             }
             Command::Complete(new, reply) => {
-                let kept = group.keeps.len();
+                let before = group.mark();
                 let answer = self.complete(apply, group, *new);
-                group.undo(kept, &answer);
+                group.undo(&before, &answer);
                 group.answer(reply, answer)
             }
             Command::Change { decide, reply, .. } => {
@@ -451,7 +468,7 @@ impl Committer {
         let now = self.world.clock.now();
         apply.begin(self.seq, now);
         apply.event(&event)?;
-        encode_frame(&mut group.frames, &self.journal.store_id(), self.seq, now, &event);
+        encode_frame(&mut group.frames, &self.journal.store_id(), self.journal.len(), self.seq, now, &event);
         Ok(())
     }
 
@@ -475,6 +492,8 @@ impl Committer {
             volume: VolumeId::new(0),
             offset: 0,
             size: records.iter().map(|r| r.payload_len).sum(),
+            first: ObjectId::new(self.seq + 1),
+            group: group.after,
             checksum: new.checksum,
             key: new.key,
             metadata: new.metadata,
@@ -515,7 +534,9 @@ impl Committer {
             upload: new.upload,
             volume: VolumeId::new(0),
             offset: 0,
-            size: 0,
+            size: new.records.iter().map(|r| r.payload_len).sum(),
+            first: ObjectId::new(self.seq + 1),
+            group: group.after,
             checksum: None,
             key: new.key,
             metadata: Metadata::default(),
@@ -580,6 +601,8 @@ impl Committer {
             volume: VolumeId::new(0),
             offset: 0,
             size: segments.iter().map(|s| s.place.payload_len).sum(),
+            first: ObjectId::new(self.seq + 1),
+            group: group.after,
             checksum: None,
             key: new.key,
             metadata: row.metadata,
@@ -587,6 +610,9 @@ impl Committer {
             segments,
         };
         let record = manifest_record(&header, new.nonce);
+        if record.header_len > u64::from(HEADER_MAX) {
+            return Err(Refusal::TooLarge.into());
+        }
         self.place(group, &mut header, record)?;
         apply.begin(self.seq, now);
         apply.record(&header)?;
@@ -602,13 +628,7 @@ impl Committer {
     ) -> Result<Vec<Segment>, StoreError> {
         let mut segments = Vec::new();
         for record in records {
-            let mut header = Header {
-                kind: Kind::Part,
-                size: record.payload_len,
-                metadata: Metadata::default(),
-                checksum: None,
-                ..like.clone()
-            };
+            let mut header = Header { kind: Kind::Part, metadata: Metadata::default(), checksum: None, ..like.clone() };
             let place = self.place(group, &mut header, record)?;
             segments.push(Segment { place, id: header.id, part: like.parts, reserved: 0, md5: like.md5 });
         }
@@ -665,6 +685,8 @@ impl Committer {
             }
         }
         txn.commit()?;
+        self.bells.durable.store(self.seq, std::sync::atomic::Ordering::Release);
+        self.bells.trash.notify_one();
         for id in dead {
             self.volumes.remove(id)?;
         }
@@ -724,10 +746,25 @@ impl Group {
         }
     }
 
-    /// Gives the room of an upload back that failed half-way.
-    fn undo<T>(&mut self, kept: usize, answer: &Result<T, Failure>) {
+    fn mark(&self) -> Mark {
+        Mark {
+            keeps: self.keeps.len(),
+            runs: self.runs.len(),
+            tail: self.runs.last().map_or(0, |run| run.bytes.len()),
+            bytes: self.bytes,
+        }
+    }
+
+    /// Gives the room of an upload back that failed half-way, and writes none of its records: a
+    /// record that is found is one that happened.
+    fn undo<T>(&mut self, before: &Mark, answer: &Result<T, Failure>) {
         if answer.is_err() {
-            self.keeps.truncate(kept);
+            self.keeps.truncate(before.keeps);
+            self.runs.truncate(before.runs);
+            if let Some(last) = self.runs.last_mut() {
+                last.bytes.truncate(before.tail);
+            }
+            self.bytes = before.bytes;
         }
     }
 

@@ -11,13 +11,16 @@
 //!   [4..20]     BLAKE3 over store id and body, cut to 16
 //!   [20..28]    body: sequence          u64
 //!   [28..36]          time, ms          i64
-//!   [36..]            event
+//!   [36..44]          where in the file the write began that this frame is a part of, u64
+//!   [44..]            event
 //! ```
 //!
 //! Every file begins with a snapshot (accounts, sub-accounts, uploads under way, records that are
 //! dead but not punched, locks that differ from their headers) and an event that ends it; older
 //! files are then of no use and are removed. A frame that is cut short at the end of the file was
-//! never acknowledged; a bad frame with good ones behind it is damage, and said so.
+//! never acknowledged, and neither is what the same write put behind it: a disk may keep the end of a
+//! write and lose its beginning. A bad frame with one of a later write behind it is damage, and said
+//! so, for a write is begun only when the one before is durable.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,17 +63,21 @@ fn frame_sum(store_id: &[u8; 16], body: &[u8]) -> [u8; 16] {
     out
 }
 
-/// Appends a frame's bytes to `out`.
-pub fn encode_frame(out: &mut Vec<u8>, store_id: &[u8; 16], seq: u64, time: Timestamp, event: &Event) {
+/// Where the first write of a file begins, which is its snapshot.
+pub const SNAPSHOT_AT: u64 = HEAD;
+
+/// Appends a frame's bytes to `out`. `began`: where in the file `out` will begin.
+pub fn encode_frame(out: &mut Vec<u8>, store_id: &[u8; 16], began: u64, seq: u64, time: Timestamp, event: &Event) {
     let mut body = Encoder::default();
-    body.u64(seq).i64(time.millis()).raw(&event.encode());
+    body.u64(seq).i64(time.millis()).u64(began).raw(&event.encode());
     out.extend_from_slice(&u32::try_from(body.0.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend_from_slice(&frame_sum(store_id, &body.0));
     out.extend_from_slice(&body.0);
 }
 
-/// The frame at `at`, and where the next one begins; `None` where none is whole and right.
-fn decode_frame(bytes: &[u8], at: usize, store_id: &[u8; 16]) -> Option<(Frame, usize)> {
+/// The frame at `at`, where the next one begins, and where its write began; `None` where none is
+/// whole and right.
+fn decode_frame(bytes: &[u8], at: usize, store_id: &[u8; 16]) -> Option<(Frame, usize, u64)> {
     let mut input = Decoder::new(bytes.get(at..)?, "journal frame");
     let len = input.u32().ok()?;
     if len > BODY_MAX {
@@ -83,18 +90,21 @@ fn decode_frame(bytes: &[u8], at: usize, store_id: &[u8; 16]) -> Option<(Frame, 
     }
     let mut input = Decoder::new(body, "journal frame");
     let (seq, time) = (input.u64().ok()?, Timestamp::from_millis(input.i64().ok()?));
+    let began = input.u64().ok()?;
     let event = Event::decode(input.rest()).ok()?;
-    Some((Frame { seq, time, event }, at + FRAME_HEAD + len as usize))
+    Some((Frame { seq, time, event }, at + FRAME_HEAD + len as usize, began))
 }
 
-/// Whether a whole frame begins anywhere after a bad one: then the bad one is damage.
-fn good_frame_follows(bytes: &[u8], bad: usize, store_id: &[u8; 16]) -> bool {
+/// Whether a whole frame of a later write stands anywhere after a bad one: then the bad one, which
+/// was durable before that write was begun, is damage.
+fn later_write_follows(bytes: &[u8], bad: usize, store_id: &[u8; 16]) -> bool {
     const LOOK_AHEAD: usize = 1 << 20;
     let end = bytes.len().min(bad.saturating_add(LOOK_AHEAD));
     (bad + 1..end).any(|at| {
         // The cheap part first: a length that fits.
         let len = bytes.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
-        len.is_some_and(|l| l >= 17 && (l as usize) <= bytes.len() - at) && decode_frame(bytes, at, store_id).is_some()
+        len.is_some_and(|l| l >= 25 && (l as usize) <= bytes.len() - at)
+            && decode_frame(bytes, at, store_id).is_some_and(|(_, _, began)| began > bad as u64)
     })
 }
 
@@ -167,7 +177,7 @@ impl Journal {
             }
             let mut frames = Vec::new();
             let mut at = HEAD as usize;
-            while head_ok && let Some((frame, next)) = decode_frame(&bytes, at, &store_id) {
+            while head_ok && let Some((frame, next, _)) = decode_frame(&bytes, at, &store_id) {
                 frames.push(frame);
                 at = next;
             }
@@ -176,16 +186,18 @@ impl Journal {
                 // The crash came while it was being made; the one before still has everything.
                 continue;
             }
-            if !head_ok || !complete || good_frame_follows(&bytes, at, &store_id) {
+            if !head_ok || !complete || later_write_follows(&bytes, at, &store_id) {
                 return Err(StoreError::Unusable(format!(
                     "{} is damaged at byte {at}; restore it from a backup, or run `kandian index rebuild` on a copy",
                     path.display()
                 )));
             }
-            if bytes.len() > at {
-                file.set_len(at as u64).doing(doing)?;
-                file.sync_data().doing(doing)?;
-            }
+            // A sync that failed before a restart leaves bytes that are read and are not on the disk:
+            // they are written again before anything is built on them.
+            bytes.truncate(at);
+            file.set_len(at as u64).doing(doing)?;
+            file.write_all_at(&bytes, 0).doing(doing)?;
+            file.sync_data().doing(doing)?;
             let journal = Self { file, path, store_id, len: at as u64, failed: false };
             return Ok(Some((journal, frames)));
         }

@@ -33,7 +33,7 @@ use self::index::apply::{Effects, Settings};
 use self::index::rows::{AccountRow, Row, Stats, SubAccountRow};
 use self::index::view::View;
 use self::index::{definitions, meta};
-use self::journal::{Journal, encode_frame};
+use self::journal::{Journal, SNAPSHOT_AT, encode_frame};
 use self::layout::{DiskIds, Found, Layout};
 use self::recovery::{RebuildReport, RecoveryReport};
 use self::volume::{RoomMark, Volumes};
@@ -108,7 +108,7 @@ impl Store {
         let db = Arc::new(db);
         let catalog = Arc::new(Catalog::new(options.settings));
         load_catalog(&db, &catalog)?;
-        let bells = Arc::new(Bells::default());
+        let bells = Arc::new(Bells { durable: recovery.sequence.into(), ..Bells::default() });
         let committer = Committer {
             world,
             db: Arc::clone(&db),
@@ -225,7 +225,7 @@ fn create(world: &World, options: &Options, layout: &Layout) -> Result<([u8; 16]
         None => MasterKey::create(disk, &*world.entropy, &layout.master_key).map_err(failed)?,
     };
     let mut snapshot = Vec::new();
-    encode_frame(&mut snapshot, &store_id, 0, world.clock.now(), &Event::SnapshotEnd);
+    encode_frame(&mut snapshot, &store_id, SNAPSHOT_AT, 0, world.clock.now(), &Event::SnapshotEnd);
     Journal::create(disk, &layout.journal, store_id, 1, &snapshot)?;
     let db = index::open_database(disk, &layout.index, options.index_cache, true)?;
     write_meta(&db, store_id, &DiskIds(Vec::new()))?;

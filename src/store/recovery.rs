@@ -3,7 +3,12 @@
 //! At a start only what came after the last checkpoint is looked at: the volumes behind their
 //! marked tails, the extents that were open then, and the journal's end. Their records' payload is
 //! read and verified, since the power may have gone before the sync: what does not verify was
-//! never acknowledged. A rebuild looks at everything, with nothing known beforehand.
+//! never acknowledged. A rebuild looks at everything, with nothing known beforehand; only the
+//! records of the newest group can be cut there, as each group is synced before the next.
+//!
+//! What verifies is written once more and synced before the index says that it is there: where a
+//! sync failed and the program was started again without a power cut, the bytes that are read may
+//! be on no disk. What does not verify is punched before that, so that it is never found again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -17,7 +22,7 @@ use super::index::apply::{Apply, Foreknowledge, Settings};
 use super::index::{begin_durable, begin_volatile, meta};
 use super::journal::Frame;
 use super::volume::reader::RecordReader;
-use super::volume::record::{Extent, Header, Kind, SECTOR};
+use super::volume::record::{Extent, Header, Kind, SECTOR, Segment};
 use super::volume::{RoomMark, Volume, Volumes};
 use crate::domain::{ObjectId, VolumeId};
 
@@ -94,6 +99,30 @@ fn walk(volume: &Volume, from: u64, mut each: impl FnMut(&Header)) -> Result<Vec
     Ok(gaps)
 }
 
+/// Verifies a record, and makes sure of its bytes; `false` where it is cut. The caller syncs.
+fn secure(volume: &Arc<Volume>, header: Header) -> Result<bool, StoreError> {
+    let reader = RecordReader::with_header(Arc::clone(volume), header);
+    let place = reader.header().place();
+    // First all of it is looked at: of a record that is cut, nothing is written.
+    if reader.read_all_blocking(|_| {}).is_err() {
+        return Ok(false);
+    }
+    let doing = || format!("write volume {} again", volume.id);
+    let mut header = vec![0; place.header_len as usize];
+    volume.file.read_exact_at(&mut header, place.offset).doing(doing)?;
+    volume.file.write_all_at(&header, place.offset).doing(doing)?;
+    let mut at = place.payload_at();
+    let mut written = Ok(());
+    let read = reader.read_all_blocking(|bytes| {
+        if written.is_ok() {
+            written = volume.file.write_all_at(bytes, at);
+        }
+        at += bytes.len() as u64;
+    });
+    written.doing(doing)?;
+    read.map(|()| true)
+}
+
 /// Brings the index up to what lies behind `mark`; frees what was unfinished.
 pub fn replay(
     db: &Database,
@@ -134,18 +163,21 @@ pub fn replay(
         }
     }
     let mut bad = HashSet::new();
+    let mut secured = BTreeMap::new();
     for (volume, header) in headers {
-        if header.id.get() <= applied {
+        let (id, place) = (header.id, header.place());
+        if id.get() <= applied {
             continue;
         }
-        let reader = RecordReader::with_header(Arc::clone(&volume), header);
-        let header = reader.header();
-        if reader.read_all_blocking(|_| {}).is_err() {
-            bad.insert(header.id);
-            gaps.push(header.place().extent());
+        // The number of a record that is cut is not given out again.
+        report.sequence = report.sequence.max(id.get());
+        if !secure(&volume, header)? {
+            bad.insert(id);
+            gaps.push(place.extent());
             continue;
         }
-        changes.insert(header.id.get(), Change::Record(Found { id: header.id, offset: header.offset, volume }));
+        secured.insert(volume.id, Arc::clone(&volume));
+        changes.insert(id.get(), Change::Record(Found { id, offset: place.offset, volume }));
     }
     for frame in frames {
         if frame.seq > applied {
@@ -180,12 +212,17 @@ pub fn replay(
             }
         }
     }
+    // A number of its own: the trash of the last change has that change's.
+    report.sequence += 1;
     apply.begin(report.sequence, crate::domain::Timestamp::default());
     apply.trash_orphans()?;
     apply.finish(report.sequence)?;
-    txn.commit()?;
     report.freed_bytes = gaps.iter().map(|g| g.len).sum();
     volumes.punch(&gaps)?;
+    for volume in secured.values() {
+        volume.sync()?;
+    }
+    txn.commit()?;
     for (id, tail) in tails {
         if let Some(volume) = volumes.get(id) {
             volumes.resume(&volume, tail);
@@ -196,6 +233,46 @@ pub fn replay(
 
 fn segment_stands(volumes: &Volumes, volume: VolumeId, offset: u64, id: ObjectId) -> bool {
     volumes.get(volume).is_some_and(|v| matches!(v.read_header(offset), Ok(Some(header)) if header.id == id))
+}
+
+/// Of the newest group, which may be cut, what is not whole is punched and taken out.
+fn drop_cut_records(volumes: &Arc<Volumes>, changes: &mut Vec<(u64, Change)>, newest: u64) -> Result<(), StoreError> {
+    let mut bad = HashSet::new();
+    let mut manifests = Vec::new();
+    let mut gaps = Vec::new();
+    let mut secured = BTreeMap::new();
+    for (seq, change) in changes.iter() {
+        let Change::Record(found) = change else { continue };
+        if *seq <= newest {
+            continue;
+        }
+        let Some(header) = found.volume.read_header(found.offset)? else { continue };
+        let extent = header.place().extent();
+        if header.kind == Kind::Manifest {
+            manifests.push((*seq, extent, header.segments.clone()));
+        }
+        if secure(&found.volume, header)? {
+            secured.insert(found.volume.id, Arc::clone(&found.volume));
+        } else {
+            bad.insert(*seq);
+            gaps.push(extent);
+        }
+    }
+    for (seq, extent, segments) in manifests {
+        // Segments of earlier groups are not looked for: where they are gone, their object is
+        // deleted or damaged, which is another matter.
+        let cut = |s: &Segment| {
+            bad.contains(&s.id.get())
+                || (s.id.get() > newest && !segment_stands(volumes, s.place.volume, s.place.offset, s.id))
+        };
+        if segments.iter().any(cut) {
+            bad.insert(seq);
+            gaps.push(extent);
+        }
+    }
+    changes.retain(|(seq, change)| !(matches!(change, Change::Record(_)) && bad.contains(seq)));
+    volumes.punch(&gaps)?;
+    secured.values().try_for_each(|volume| volume.sync())
 }
 
 /// Fills an empty index from everything that volumes and journal hold.
@@ -229,9 +306,11 @@ pub fn rebuild(
             _ => changes.push((frame.seq, Change::Event(Box::new(frame)))),
         }
     }
+    let mut newest = 0;
     for volume in volumes.all() {
         let gaps = walk(&volume, SECTOR, |header| {
             report.records += 1;
+            newest = newest.max(header.group);
             changes.push((
                 header.id.get(),
                 Change::Record(Found { id: header.id, offset: header.offset, volume: Arc::clone(&volume) }),
@@ -241,6 +320,7 @@ pub fn rebuild(
     }
     changes.sort_by_key(|(seq, _)| *seq);
     let last = changes.last().map_or(0, |(seq, _)| *seq).max(catalog.iter().map(|f| f.seq).max().unwrap_or(0)) + 1;
+    drop_cut_records(volumes, &mut changes, newest)?;
     let mut carried = (foreknowledge, std::collections::HashMap::new());
     {
         let txn = begin_volatile(db)?;

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::event::Event;
 use super::index::definitions;
 use super::index::rows::{AccountRow, Row, SubAccountRow, TrashRow, UploadRow};
-use super::journal::encode_frame;
+use super::journal::{SNAPSHOT_AT, encode_frame};
 use crate::domain::{AccountId, BucketId, Lock, ObjectId, SubAccountId, Timestamp, UploadId};
 
 /// Ids of dead records that go into one frame.
@@ -21,7 +21,7 @@ fn id(key: &[u8]) -> Result<u64, Malformed> {
 /// The frames of a snapshot at sequence `seq`.
 pub fn frames(txn: &ReadTransaction, store_id: &[u8; 16], seq: u64, now: Timestamp) -> Result<Vec<u8>, StoreError> {
     let mut out = Vec::new();
-    let mut put = |event: &Event| encode_frame(&mut out, store_id, seq, now, event);
+    let mut put = |event: &Event| encode_frame(&mut out, store_id, SNAPSHOT_AT, seq, now, event);
     for entry in txn.open_table(definitions::accounts)?.iter()? {
         let (key, value) = entry?;
         put(&Event::PutAccount { id: AccountId::new(id(key.value())?), row: AccountRow::decode(value.value())? });

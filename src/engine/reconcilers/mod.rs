@@ -39,6 +39,21 @@ pub(super) fn start(engine: &Engine) {
     deliver::start(engine);
 }
 
+/// All that is due of overwrites, purges and punches; the index is made durable in between.
+pub(super) async fn settle(engine: &Engine) -> Result<()> {
+    while overwrite::step(engine.clone()).await? == Step::Again {}
+    while purge::step(engine.clone()).await? == Step::Again {}
+    engine.checkpoint().await?;
+    while punch::step(engine.clone()).await? == Step::Again {}
+    Ok(())
+}
+
+/// One step of all overwrites.
+#[cfg(test)]
+pub(super) async fn sweep(engine: &Engine) -> Result<()> {
+    overwrite::step(engine.clone()).await.map(|_| ())
+}
+
 /// Runs a reconciler until the engine ends.
 fn run<F>(engine: &Engine, name: &'static str, every: Duration, bell: fn(&Engine) -> &Notify, step: fn(Engine) -> F)
 where

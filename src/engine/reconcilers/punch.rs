@@ -1,9 +1,12 @@
 //! Punch: what was deleted goes back to the file system.
 //!
-//! Trash is punched oldest first. What is still being read is passed over, but only once the
-//! journal says that it is dead: else a rebuild could find it after what replaced it was punched.
+//! Trash is punched oldest first, and only once two things are durable: the index, so that a start
+//! after a crash does not look for what is half gone; and a frame of the journal that says that
+//! these records are dead, so that a rebuild does not take one of them, whose successor has been
+//! punched already, for alive. What is still being read is passed over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Step;
 use crate::domain::ObjectId;
@@ -17,24 +20,27 @@ const EXTENTS_PER_STEP: usize = 1024;
 /// One batch.
 pub(super) async fn step(engine: Engine) -> Result<Step> {
     let store = &engine.inner.store;
-    let discarded = store.volumes.take_discarded();
-    let trash = store.view()?.trash(EXTENTS_PER_STEP)?;
+    let durable = store.bells.durable.load(Ordering::Acquire);
+    let discarded = store.volumes.discarded();
+    let trash = store.view()?.trash(durable, EXTENTS_PER_STEP)?;
     let full = trash.len() == EXTENTS_PER_STEP;
-    let (pinned, free): (Vec<_>, Vec<_>) = trash.into_iter().partition(|(_, row)| engine.inner.pins.is_pinned(row.id));
+    let ids: Vec<ObjectId> = trash.iter().map(|(_, row)| row.id).collect();
+    let free: Vec<_> = trash.into_iter().filter(|(_, row)| !engine.inner.pins.is_pinned(row.id)).collect();
     if discarded.is_empty() && free.is_empty() {
         return Ok(Step::Idle);
     }
-    if !pinned.is_empty() {
-        let ids: Vec<ObjectId> = pinned.iter().map(|(_, row)| row.id).collect();
+    let passed_over = ids.len() - free.len();
+    if !free.is_empty() {
         engine.change(false, move |_| Ok(vec![Event::Dead { ids }])).await?;
     }
-    let extents: Vec<_> = free.iter().map(|(_, row)| row.extent).chain(discarded).collect();
+    let extents: Vec<_> = free.iter().map(|(_, row)| row.extent).chain(discarded.iter().copied()).collect();
     let volumes = Arc::clone(&store.volumes);
     // One thread for a batch, not for a call: this waits for the disk, and nobody waits for it.
     let punched = tokio::task::spawn_blocking(move || volumes.punch(&extents)).await;
     punched.map_err(|error| Error::Broken(error.to_string().into()))??;
+    store.volumes.forget_discarded(&discarded);
     if !free.is_empty() {
         store.queue.ask(|reply| Command::Punched(free, reply)).await?;
     }
-    Ok(if full && pinned.is_empty() { Step::Again } else { Step::Idle })
+    Ok(if full && passed_over == 0 { Step::Again } else { Step::Idle })
 }

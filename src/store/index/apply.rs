@@ -65,8 +65,9 @@ pub struct Apply<'t> {
     counts: Deltas,
     volumes: HashMap<VolumeId, (i64, i64)>,
     trash_number: u32,
-    /// Parts that no upload of the index claims: a manifest may yet.
-    orphans: HashMap<ObjectId, Place>,
+    /// Parts that no upload of the index claims, and beginnings of parts: a manifest may yet, and
+    /// the rest may come.
+    orphans: HashMap<ObjectId, Segment>,
     foreknowledge: Foreknowledge,
     effects: Effects,
 }
@@ -121,12 +122,12 @@ impl<'t> Apply<'t> {
     }
 
     /// Takes what is foreseen, and the parts nobody claims yet, on to the next transaction.
-    pub fn carry(&mut self) -> (Foreknowledge, HashMap<ObjectId, Place>) {
+    pub fn carry(&mut self) -> (Foreknowledge, HashMap<ObjectId, Segment>) {
         (std::mem::take(&mut self.foreknowledge), std::mem::take(&mut self.orphans))
     }
 
     /// The counterpart of [`Apply::carry`].
-    pub fn carried(&mut self, (foreknowledge, orphans): (Foreknowledge, HashMap<ObjectId, Place>)) {
+    pub fn carried(&mut self, (foreknowledge, orphans): (Foreknowledge, HashMap<ObjectId, Segment>)) {
         self.foreknowledge = foreknowledge;
         self.orphans = orphans;
     }
@@ -214,24 +215,27 @@ impl<'t> Apply<'t> {
         }
     }
 
-    /// A part's record by itself: claimed by its upload, or left for a manifest to claim.
+    /// A part's record by itself: with it the part is whole and its upload's, or it is left for
+    /// the rest of the part, or for a manifest, to claim.
     fn part_record(&mut self, header: &Header) -> Result<(), StoreError> {
+        let segment =
+            Segment { place: header.place(), id: header.id, part: header.parts, reserved: 0, md5: header.md5 };
+        self.orphans.insert(header.id, segment);
+        let (owner, _) = owner_of(header.bucket);
         let open = self.upload(header.bucket, header.upload)?.is_some_and(|row| row.done.is_none());
-        if open && !self.foreknowledge.dead.contains(&header.id) {
-            let segment =
-                Segment { place: header.place(), id: header.id, part: header.parts, reserved: 0, md5: header.md5 };
-            return self.put_part(
-                header.bucket,
-                header.upload,
-                header.parts,
-                vec![segment],
-                header.payload_len,
-                header.md5,
-                header.created,
-            );
+        if !open || self.sub_account(owner)?.is_none() {
+            return Ok(());
         }
-        self.orphans.insert(header.id, header.place());
-        Ok(())
+        let ids = (header.first.get()..=header.id.get()).map(ObjectId::new);
+        let alive = |id: &ObjectId| !self.foreknowledge.dead.contains(id);
+        let found: Option<Vec<Segment>> =
+            ids.map(|id| self.orphans.get(&id).copied().filter(|s| alive(&s.id))).collect();
+        let Some(segments) = found else { return Ok(()) };
+        if segments.iter().map(|s| s.place.payload_len).sum::<u64>() != header.size {
+            return Ok(());
+        }
+        let (upload, number) = (header.upload, header.parts);
+        self.put_part(header.bucket, upload, number, segments, header.size, header.md5, header.created)
     }
 
     /// A part is stored: `segments` are its records.
@@ -277,14 +281,15 @@ impl<'t> Apply<'t> {
                 self.adopt(segment.place);
             }
         }
-        if self.sub_account(owner)?.is_none() || self.foreknowledge.dead.contains(&header.id) {
-            self.trash_segments(&header.segments)?;
-            return self.trash(header.place(), header.id);
-        }
         let old = self.object(bucket, &header.key)?;
         let lowered = old.as_ref().is_some_and(|o| o.size.get() > header.size);
         if let Some(old) = old {
             self.remove_object(bucket, &header.key, &old)?;
+        }
+        // What is known to be dead by now has replaced all the same what was there before it.
+        if self.sub_account(owner)?.is_none() || self.foreknowledge.dead.contains(&header.id) {
+            self.trash_segments(&header.segments)?;
+            return self.trash(header.place(), header.id);
         }
         let lock = self.foreknowledge.marks.get(&header.id).copied().unwrap_or(header.lock);
         let row = ObjectRow {
@@ -421,9 +426,9 @@ impl<'t> Apply<'t> {
 
     /// Parts that no manifest has claimed by the end of a replay are trash.
     pub fn trash_orphans(&mut self) -> Result<(), StoreError> {
-        for (id, place) in std::mem::take(&mut self.orphans) {
-            self.adopt(place);
-            self.trash(place, id)?;
+        for (id, segment) in std::mem::take(&mut self.orphans) {
+            self.adopt(segment.place);
+            self.trash(segment.place, id)?;
         }
         Ok(())
     }
@@ -484,6 +489,10 @@ impl<'t> Apply<'t> {
                 self.withdraw(*sub_account, |_| true)
             }
             Event::CreateUpload { bucket, upload, row } => {
+                if self.sub_account(owner_of(*bucket).0)?.is_none() {
+                    // A rebuild: it was closed, and its files were still being deleted.
+                    return Ok(());
+                }
                 self.tables.uploads.insert(keys::upload(*bucket, *upload).as_slice(), row.encode().as_slice())?;
                 Ok(())
             }

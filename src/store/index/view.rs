@@ -201,11 +201,11 @@ impl View {
         Ok(out)
     }
 
-    /// The oldest trash.
-    pub fn trash(&self, most: usize) -> Result<Vec<(Vec<u8>, TrashRow)>, StoreError> {
+    /// The oldest trash of changes up to `upto`.
+    pub fn trash(&self, upto: u64, most: usize) -> Result<Vec<(Vec<u8>, TrashRow)>, StoreError> {
         let table = self.rows(definitions::trash)?;
         let mut out = Vec::new();
-        for entry in table.iter()?.take(most) {
+        for entry in table.range(..=keys::trash(upto, u32::MAX).as_slice())?.take(most) {
             let (key, value) = entry?;
             out.push((key.value().to_vec(), TrashRow::decode(value.value())?));
         }

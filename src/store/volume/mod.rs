@@ -16,7 +16,7 @@ pub mod reader;
 pub mod record;
 pub mod writer;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -84,7 +84,8 @@ struct Room {
     active: Vec<Option<Active>>,
     /// Extents that were given out and belong to no row yet: offset to length.
     open: BTreeMap<(VolumeId, u64), u64>,
-    /// Extents of uploads that died, to be punched.
+    /// Extents of uploads that died, to be punched. As long as they are here a start after a crash
+    /// looks at them.
     discarded: Vec<Extent>,
     next_volume: u32,
     next_dir: usize,
@@ -143,7 +144,7 @@ impl Volume {
             return Ok(None);
         }
         self.file.read_exact_at(&mut first, offset).doing(|| format!("read volume {}", self.id))?;
-        let Some(header_len) = Header::peek_len(&first) else { return Ok(None) };
+        let Some(header_len) = Header::peek_len(&first, &self.key) else { return Ok(None) };
         if u64::from(header_len) > SECTOR {
             if offset.saturating_add(u64::from(header_len)) > len {
                 return Ok(None);
@@ -267,16 +268,11 @@ impl Volumes {
                     end
                 }
             };
-            active.volume.file.allocate(active.allocated, upto - active.allocated).map_err(|error| {
-                if error.kind() == std::io::ErrorKind::StorageFull {
-                    StoreError::DiskFull
-                } else {
-                    StoreError::Io {
-                        doing: format!("set space aside in volume {}", active.volume.id),
-                        source: error.into(),
-                    }
-                }
-            })?;
+            active
+                .volume
+                .file
+                .allocate(active.allocated, upto - active.allocated)
+                .map_err(|error| no_room(error, || format!("set space aside in volume {}", active.volume.id)))?;
             active.allocated = upto;
         }
         let extent = Extent { volume: active.volume.id, offset: active.tail, len };
@@ -321,12 +317,19 @@ impl Volumes {
         self.check_reserve(dir, need)?;
         let key = self.world.0.entropy.bytes();
         let path = self.dirs[dir].path.join(format!("vol-{:08}.kdv", id.get()));
-        let doing = || format!("make volume {}", path.display());
         let disk = &self.world.0.disk;
-        let file = disk.create(&path).doing(doing)?;
-        file.write_all_at(&first_sector(id, self.store_id, key, size), 0).doing(doing)?;
-        file.sync_data().doing(doing)?;
-        disk.sync_dir(&self.dirs[dir].path).doing(doing)?;
+        let make = || {
+            let file = disk.create(&path)?;
+            let sector = first_sector(id, self.store_id, key, size);
+            let done = file.write_all_at(&sector, 0).and_then(|()| file.sync_data());
+            let done = done.and_then(|()| disk.sync_dir(&self.dirs[dir].path));
+            if done.is_err() {
+                // Else the next attempt would find the name taken.
+                let _ = disk.remove(&path);
+            }
+            done.map(|()| file)
+        };
+        let file = make().map_err(|error| no_room(error, || format!("make volume {}", path.display())))?;
         Ok(Volume { id, dir, file, path, key, size, failed: AtomicBool::new(false) })
     }
 
@@ -335,7 +338,12 @@ impl Volumes {
         let room = self.room();
         RoomMark {
             tails: room.active.iter().flatten().map(|a| (a.volume.id, a.tail)).collect(),
-            open: room.open.iter().map(|(&(volume, offset), &len)| Extent { volume, offset, len }).collect(),
+            open: room
+                .open
+                .iter()
+                .map(|(&(volume, offset), &len)| Extent { volume, offset, len })
+                .chain(room.discarded.iter().copied())
+                .collect(),
             next_volume: room.next_volume,
         }
     }
@@ -356,9 +364,15 @@ impl Volumes {
         room.active.iter().flatten().any(|a| a.volume.id == id) || room.open.keys().any(|&(v, _)| v == id)
     }
 
-    /// Extents of uploads that died since the last call.
-    pub fn take_discarded(&self) -> Vec<Extent> {
-        std::mem::take(&mut self.room().discarded)
+    /// Extents of uploads that died and have yet to be punched.
+    pub fn discarded(&self) -> Vec<Extent> {
+        self.room().discarded.clone()
+    }
+
+    /// These have been punched.
+    pub fn forget_discarded(&self, punched: &[Extent]) {
+        let punched: HashSet<&Extent> = punched.iter().collect();
+        self.room().discarded.retain(|extent| !punched.contains(extent));
     }
 
     /// Gives extents back to the file system, durably.
@@ -423,6 +437,15 @@ impl Drop for Reservation {
             room.open.remove(&(self.extent.volume, self.extent.offset));
             room.discarded.push(self.extent);
         }
+    }
+}
+
+/// A disk that is full is no failure of the disk.
+fn no_room(error: std::io::Error, doing: impl FnOnce() -> String) -> StoreError {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        StoreError::DiskFull
+    } else {
+        StoreError::Io { doing: doing(), source: error.into() }
     }
 }
 

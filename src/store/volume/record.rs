@@ -20,7 +20,10 @@
 //! [98..114]  upload id; zero for an object put whole   u128
 //! [114..118] volume                                    u32
 //! [118..126] offset of this header in the volume       u64
-//! [126..134] bytes of the whole object                 u64
+//! [126..134] bytes of the whole object, or of the whole part  u64
+//! [134..142] sequence number of the first record of its upload or part  u64
+//! [142..150] sequence number of the change before its group  u64
+//! [150..166] BLAKE3 of [0..16] and [32..150], keyed with the volume's key
 //! then       kind of checksum (u8, 0 = none), its digest (bytes), key (text), number of kept
 //!            headers (u32), each name (text) and value (bytes), number of blocks (u32), each
 //!            block's checksum (16), number of segments (u32), each segment (54)
@@ -29,7 +32,12 @@
 //! `bytes` and `text` have their length in front as u32. A block is 64 KiB of payload, the last
 //! one shorter; its checksum is BLAKE3 over nonce, block number (u64 BE) and bytes, cut to 16:
 //! a block that was swapped, or belongs to another record, is seen. The header's key is random
-//! and lies in the volume's first sector, so that no uploaded bytes can pass for a header.
+//! and lies in the volume's first sector, so that no uploaded bytes can pass for a header; the
+//! second checksum says so before the length of the header is believed.
+//!
+//! A part may have several records, whose sequence numbers follow each other: it is whole when all
+//! from the first on are there and have its bytes together. Only records of the newest group may be
+//! cut by a power failure: every group is synced before the next is begun.
 
 use crate::domain::{
     BucketId, Checksum, ChecksumKind, ETag, Lock, Metadata, ObjectId, ObjectKey, Timestamp, UploadId, VolumeId,
@@ -41,13 +49,15 @@ pub const SECTOR: u64 = 4096;
 /// Payload bytes that one block checksum covers.
 pub const BLOCK: u64 = 64 << 10;
 /// Bytes of a header before its variable fields.
-pub const FIXED: usize = 134;
-const _: () = assert!(8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 16 + 2 + 16 + 4 + 8 + 8 == FIXED);
+pub const FIXED: usize = 166;
+const _: () = assert!(8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 16 + 2 + 16 + 4 + 8 + 8 + 8 + 8 + 16 == FIXED);
+/// Where the checksum of the fixed fields stands.
+const FIXED_SUM: usize = FIXED - 16;
 
 const MAGIC: &[u8; 8] = b"kdrecord";
 const VERSION: u16 = 1;
-/// No header is longer: a manifest of 10,000 parts with the longest key and metadata.
-pub const HEADER_MAX: u32 = 1 << 20;
+/// No header is longer: a manifest of more than a million records.
+pub const HEADER_MAX: u32 = 64 << 20;
 /// Room for a checksum that arrives only with the trailer.
 const CHECKSUM_ROOM: usize = 1 + 4 + 32;
 const SEGMENT: usize = 4 + 8 + 4 + 8 + 8 + 2 + 4 + 16;
@@ -125,8 +135,12 @@ pub struct Header {
     pub upload: UploadId,
     pub volume: VolumeId,
     pub offset: u64,
-    /// Bytes of the whole object.
+    /// Bytes of the whole object, or of the whole part.
     pub size: u64,
+    /// The first record of the same part or upload; its own id where it is the only one.
+    pub first: ObjectId,
+    /// Sequence of the last change before the group in which it was committed.
+    pub group: u64,
     pub checksum: Option<Checksum>,
     pub key: ObjectKey,
     pub metadata: Metadata,
@@ -150,6 +164,13 @@ pub fn header_len(key: &ObjectKey, metadata: &Metadata, payload_max: u64, segmen
 pub fn block_sum(nonce: &[u8; 16], number: u64, bytes: &[u8]) -> BlockSum {
     let mut hasher = blake3::Hasher::new();
     hasher.update(nonce).update(&number.to_be_bytes()).update(bytes);
+    truncated(&hasher.finalize())
+}
+
+/// The checksum of the fixed fields, which are the first bytes of a header.
+fn fixed_sum(key: &[u8; 32], fixed: &[u8]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(&fixed[..16]).update(&fixed[32..]);
     truncated(&hasher.finalize())
 }
 
@@ -248,6 +269,9 @@ impl Header {
         out.u32(self.header_len).raw(&[0; 16]).raw(&self.nonce).u64(self.id.get()).u64(self.bucket.get());
         out.u64(self.payload_len).i64(self.created.millis()).raw(&self.md5).u16(self.parts);
         out.u128(self.upload.get()).u32(self.volume.get()).u64(self.offset).u64(self.size);
+        out.u64(self.first.get()).u64(self.group);
+        let fixed_sum = fixed_sum(key, &out.0);
+        out.raw(&fixed_sum);
         match &self.checksum {
             Some(sum) => out.u8(checksum_code(sum.kind)).bytes(&sum.digest),
             None => out.u8(0).bytes(&[]),
@@ -273,8 +297,12 @@ impl Header {
         bytes
     }
 
-    /// How many bytes the header has whose first sector this is; `None` where it is no header.
-    pub fn peek_len(first: &[u8]) -> Option<u32> {
+    /// How many bytes the header has whose first sector this is; `None` where it is no header of
+    /// the volume with this key.
+    pub fn peek_len(first: &[u8], key: &[u8; 32]) -> Option<u32> {
+        if !first.starts_with(MAGIC) || *first.get(FIXED_SUM..FIXED)? != fixed_sum(key, first.get(..FIXED_SUM)?) {
+            return None;
+        }
         let mut input = Decoder::new(first, "record header");
         if input.raw(8).ok()? != MAGIC || input.u16().ok()? != VERSION {
             return None;
@@ -322,6 +350,9 @@ impl Header {
         let volume = VolumeId::new(input.u32()?);
         let offset = input.u64()?;
         let size = input.u64()?;
+        let first = ObjectId::new(input.u64()?);
+        let group = input.u64()?;
+        input.raw(16)?;
         let code = input.u8()?;
         let digest = input.bytes()?.to_vec();
         let checksum = match ChecksumKind::ALL.into_iter().find(|&k| checksum_code(k) == code) {
@@ -360,6 +391,8 @@ impl Header {
             volume,
             offset,
             size,
+            first,
+            group,
             checksum,
             key,
             metadata,
@@ -393,6 +426,8 @@ mod tests {
             volume: VolumeId::new(3),
             offset: 8192,
             size: 100_000,
+            first: ObjectId::new(42),
+            group: 40,
             checksum: Some(Checksum { kind: ChecksumKind::Crc32c, digest: vec![1, 2, 3, 4] }),
             key,
             metadata,
@@ -411,7 +446,7 @@ mod tests {
     fn a_header_is_read_as_it_was_written() {
         let key = [5; 32];
         let bytes = header().encode(&key);
-        assert_eq!(Header::peek_len(&bytes), Some(4096));
+        assert_eq!(Header::peek_len(&bytes, &key), Some(4096));
         assert_eq!(Header::decode(&bytes, &key), Ok(header()));
     }
 
@@ -428,6 +463,7 @@ mod tests {
     fn a_header_under_another_key_is_no_header() {
         let bytes = header().encode(&[5; 32]);
         assert!(Header::decode(&bytes, &[6; 32]).is_err());
+        assert_eq!(Header::peek_len(&bytes, &[6; 32]), None);
     }
 
     #[test]
@@ -449,7 +485,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Header::peek_len(&bytes);
+            let _ = Header::peek_len(&bytes, &[0; 32]);
             let _ = Header::decode(&bytes, &[0; 32]);
         }
     }

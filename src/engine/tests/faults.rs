@@ -1,0 +1,290 @@
+//! Disks that fail, fill and rot; and the crashes that are too rare for chance to meet.
+
+use std::path::PathBuf;
+
+use bytes::Bytes as Buf;
+
+use super::rig::{Rig, assert_sound, bucket, content, key, new_object, open_account, open_sub, put, read, runtime};
+use crate::domain::{Lock, Refusal};
+use crate::engine::{BucketRef, Caller, Engine, Error, Finish, PutCondition};
+use crate::world::fake::{Fate, Survival, UnsyncedKind};
+
+const GB: u64 = 64 << 20;
+
+/// An engine with one sub-account, and its record bucket's name.
+async fn begin(rig: &Rig) -> (Engine, String) {
+    let engine = rig.open().unwrap();
+    open_account(&engine, 100).await;
+    let sub = open_sub(&engine, 10).await;
+    (engine, sub.record_bucket.as_str().to_owned())
+}
+
+async fn store(engine: &Engine, bucket: &BucketRef, name: &str, seed: u64, len: usize) -> crate::engine::Result<()> {
+    put(engine, bucket, name, &content(seed, len), true, Lock::Open, 100_000).await.map(|_| ())
+}
+
+/// Every file is there with the bytes of its number.
+async fn all_there(engine: &Engine, name: &str, files: &[(String, u64, usize)], when: &str) {
+    let bucket = bucket(engine, name);
+    for (file, seed, len) in files {
+        let bytes = read(engine, &bucket, file).await.unwrap_or_else(|e| panic!("{when}: {file}: {e}"));
+        assert!(bytes == content(*seed, *len), "{when}: {file} has other bytes");
+    }
+    assert_sound(engine, when).await;
+}
+
+fn a_sync_fails(suffix: &str, power_goes_too: bool) {
+    let when = format!("sync of {suffix} failed, power cut: {power_goes_too}");
+    let runtime = runtime();
+    let rig = Rig::new(1, GB);
+    let (engine, name) = runtime.block_on(begin(&rig));
+    let mut files = Vec::new();
+    runtime.block_on(async {
+        let target = bucket(&engine, &name);
+        for n in 0..6_u64 {
+            let len = usize::try_from(n * 60_000).unwrap();
+            store(&engine, &target, &format!("f{n}"), n, len).await.unwrap();
+            files.push((format!("f{n}"), n, len));
+        }
+        rig.disk.fail_sync_once(suffix);
+        // Replaces a file that was acknowledged: should the new one be lost, the old one must stand.
+        let replaced = store(&engine, &target, "f5", 99, 200_000).await;
+        let deleted = engine.delete(&Caller::operator(), &target, &key("nothing is there")).await;
+        let locked = engine.create_multipart(&Caller::operator(), &target, new_object("m", None, Lock::Open)).await;
+        let made_durable = engine.checkpoint().await;
+        assert!(replaced.is_err() || deleted.is_err() || locked.is_err() || made_durable.is_err(), "{when}");
+        if replaced.is_ok() {
+            files[5] = ("f5".to_owned(), 99, 200_000);
+        }
+        let after = store(&engine, &target, "after", 1, 10).await;
+        assert!(matches!(after, Err(Error::Busy(_))), "{when}: it goes on: {after:?}");
+        assert!(!engine.failed().await.is_empty());
+        assert!(engine.close().await.is_err());
+        if replaced.is_err() {
+            // Not acknowledged: either may be found, but whole.
+            files.remove(5);
+        }
+    });
+    drop(engine);
+    if power_goes_too {
+        rig.disk.crash(1, Fate::LoseAll);
+    }
+    let engine = rig.open().unwrap();
+    runtime.block_on(async {
+        all_there(&engine, &name, &files, &when).await;
+        let target = bucket(&engine, &name);
+        read(&engine, &target, "f5").await.unwrap();
+        engine.settle().await.unwrap();
+        store(&engine, &target, "new", 7, 300_000).await.unwrap();
+        files.push(("new".to_owned(), 7, 300_000));
+    });
+    rig.disk.crash(2, Fate::LoseAll);
+    drop(engine);
+    let engine = rig.open().unwrap();
+    runtime.block_on(async {
+        all_there(&engine, &name, &files, &format!("{when}, and a power cut later")).await;
+        read(&engine, &bucket(&engine, &name), "f5").await.unwrap();
+    });
+}
+
+#[test]
+fn a_volume_that_cannot_be_synced_stops_the_store_and_loses_nothing() {
+    a_sync_fails(".kdv", true);
+    a_sync_fails(".kdv", false);
+}
+
+#[test]
+fn a_journal_that_cannot_be_synced_stops_the_store_and_loses_nothing() {
+    a_sync_fails(".kdj", true);
+    a_sync_fails(".kdj", false);
+}
+
+#[test]
+fn an_index_that_cannot_be_synced_stops_the_store_and_loses_nothing() {
+    a_sync_fails("index.redb", true);
+}
+
+#[test]
+fn a_full_disk_is_busy_and_deleting_makes_room() {
+    let runtime = runtime();
+    let rig = Rig::new(2, GB);
+    rig.disk.set_capacity(60 << 20);
+    let (engine, name) = runtime.block_on(begin(&rig));
+    runtime.block_on(async {
+        let target = bucket(&engine, &name);
+        let mut files = Vec::new();
+        let refused = loop {
+            let n = files.len() as u64;
+            let len = if n.is_multiple_of(3) { 60_000 } else { 1_200_000 };
+            match store(&engine, &target, &format!("f{n}"), n, len).await {
+                Ok(()) => files.push((format!("f{n}"), n, len)),
+                Err(error) => break error,
+            }
+            assert!(n < 1000, "it never fills");
+        };
+        assert!(matches!(refused, Error::Busy(_)), "{refused}");
+        assert!(files.len() > 20, "room for {} files only", files.len());
+        all_there(&engine, &name, &files, "full").await;
+        let small = store(&engine, &target, "small", 5, 100_000).await;
+        assert!(small.is_ok() || matches!(small, Err(Error::Busy(_))));
+        for (file, ..) in files.drain(..10) {
+            engine.delete(&Caller::operator(), &target, &key(&file)).await.unwrap();
+        }
+        engine.settle().await.unwrap();
+        store(&engine, &target, "again", 6, 1_200_000).await.unwrap();
+        files.push(("again".to_owned(), 6, 1_200_000));
+        all_there(&engine, &name, &files, "after deleting").await;
+        engine.close().await.unwrap();
+    });
+}
+
+/// Where in which volume these bytes lie.
+fn find(rig: &Rig, needle: &[u8]) -> (PathBuf, u64) {
+    for path in rig.volumes() {
+        let file = rig.world.disk.open(&path).unwrap();
+        let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        if let Some(at) = bytes.windows(needle.len()).position(|w| w == needle) {
+            return (path, at as u64);
+        }
+    }
+    panic!("the bytes are in no volume");
+}
+
+#[test]
+fn rot_is_never_served_and_scrub_names_the_file() {
+    let runtime = runtime();
+    let rig = Rig::new(3, GB);
+    let (engine, name) = runtime.block_on(begin(&rig));
+    runtime.block_on(async {
+        let target = bucket(&engine, &name);
+        for (n, len) in [(0, 5_000), (1, 300_000), (2, 3_000_000), (3, 70_000)] {
+            store(&engine, &target, &format!("f{n}"), n, len).await.unwrap();
+        }
+        // In the first block, in a later one, in a later record, and in a header.
+        for (n, offset) in [(0, 4_000), (1, 250_000), (2, 2_500_000)] {
+            let bytes = content(n, offset + 16);
+            let (path, at) = find(&rig, &bytes[offset..]);
+            rig.disk.rot(&path, at).unwrap();
+        }
+        for n in 0..3_u64 {
+            assert!(read(&engine, &target, &format!("f{n}")).await.is_err(), "f{n} was served");
+        }
+        assert_eq!(read(&engine, &target, "f3").await.unwrap(), content(3, 70_000));
+        let (path, at) = find(&rig, &content(3, 64));
+        rig.disk.rot(&path, at - 4096 + 200).unwrap();
+        assert!(read(&engine, &target, "f3").await.is_err());
+        let report = engine.scrub(&Caller::operator()).await.unwrap();
+        let named: Vec<_> = report.damaged.iter().map(|d| (d.bucket.as_str(), d.key.as_str())).collect();
+        assert_eq!(named, [(name.as_str(), "f0"), (&name, "f1"), (&name, "f2"), (&name, "f3")]);
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_part_of_several_records_is_whole_after_a_power_cut() {
+    let runtime = runtime();
+    for rebuild in [false, true] {
+        let rig = Rig::new(4, GB);
+        let (engine, name) = runtime.block_on(begin(&rig));
+        let data = content(8, 3_333_333);
+        let operator = Caller::operator();
+        let (upload, tag) = runtime.block_on(async {
+            let target = bucket(&engine, &name);
+            let upload = engine.create_multipart(&operator, &target, new_object("m", None, Lock::Open)).await.unwrap();
+            for content in [&content(9, 2_000_000), &data] {
+                let mut part = engine.put_part(&operator, &target, &key("m"), upload, 1, None).await.unwrap();
+                part.write(Buf::copy_from_slice(content)).await.unwrap();
+                part.finish(Finish::default()).await.unwrap();
+            }
+            let (parts, _) = engine.list_parts(&operator, &target, &key("m"), upload, 0, 10).await.unwrap();
+            (upload, parts[0].etag.to_string())
+        });
+        rig.disk.crash(0, Fate::LoseAll);
+        drop(engine);
+        if rebuild {
+            rig.lose_index();
+            rig.rebuild().unwrap();
+        }
+        let engine = rig.open().unwrap();
+        runtime.block_on(async {
+            let target = bucket(&engine, &name);
+            let parts = vec![(1, tag)];
+            engine
+                .complete_multipart(&operator, &target, &key("m"), upload, parts, PutCondition::default())
+                .await
+                .unwrap();
+            engine.settle().await.unwrap();
+            assert!(read(&engine, &target, "m").await.unwrap() == data);
+            assert_sound(&engine, "completed after a start").await;
+            engine.close().await.unwrap();
+        });
+    }
+}
+
+/// A file was replaced and its successor deleted; the power goes while both are being punched.
+#[test]
+fn a_deleted_file_does_not_come_back_as_its_predecessor() {
+    let runtime = runtime();
+    for rebuild in [false, true] {
+        for cut in 0..25 {
+            for kept in [0, 1] {
+                let rig = Rig::new(5, GB);
+                let (engine, name) = runtime.block_on(begin(&rig));
+                runtime.block_on(async {
+                    let target = bucket(&engine, &name);
+                    for (n, file) in ["k", "between", "k", "behind"].into_iter().enumerate() {
+                        store(&engine, &target, file, n as u64, 10_000).await.unwrap();
+                        if n == 0 {
+                            engine.checkpoint().await.unwrap();
+                        }
+                    }
+                    engine.delete(&Caller::operator(), &target, &key("k")).await.unwrap();
+                    rig.disk.fail_after(cut);
+                    let _ = engine.settle().await;
+                });
+                let mut punches = 0;
+                rig.disk.power_cut(|operation| match operation.kind {
+                    UnsyncedKind::Punch => {
+                        punches += 1;
+                        if punches % 2 == kept { Survival::Kept } else { Survival::Lost }
+                    }
+                    _ => Survival::Lost,
+                });
+                drop(engine);
+                if rebuild {
+                    rig.lose_index();
+                    rig.rebuild().unwrap();
+                }
+                let engine = rig.open().unwrap();
+                runtime.block_on(async {
+                    let when = format!("cut {cut}, kept {kept}, rebuild {rebuild}");
+                    let target = bucket(&engine, &name);
+                    let found = read(&engine, &target, "k").await;
+                    assert!(matches!(found, Err(Error::Refused(Refusal::NoFile))), "{when}: it came back");
+                    engine.settle().await.unwrap();
+                    let files = [("between".to_owned(), 1, 10_000), ("behind".to_owned(), 3, 10_000)];
+                    all_there(&engine, &name, &files, &when).await;
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_index_or_journal_is_said_and_what_to_do() {
+    let runtime = runtime();
+    let rig = Rig::new(6, GB);
+    let (engine, _) = runtime.block_on(begin(&rig));
+    runtime.block_on(engine.close()).unwrap();
+    drop(engine);
+    rig.lose_index();
+    let said = rig.open().err().unwrap().to_string();
+    assert!(said.contains("kandian index rebuild"), "{said}");
+    let journal = rig.world.disk.list(std::path::Path::new("/data/volumes/journal")).unwrap();
+    for file in journal {
+        rig.world.disk.remove(&file).unwrap();
+    }
+    let said = rig.rebuild().err().unwrap().to_string();
+    assert!(said.contains("journal"), "{said}");
+}
