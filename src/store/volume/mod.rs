@@ -89,6 +89,8 @@ struct Room {
     discarded: Vec<Extent>,
     next_volume: u32,
     next_dir: usize,
+    /// Whether operators have been told that the disks are full.
+    said_full: bool,
 }
 
 #[derive(Debug)]
@@ -239,10 +241,16 @@ impl Volumes {
                 Ok((volume, extent)) => {
                     room.next_dir = (dir + 1) % self.dirs.len();
                     room.open.insert((extent.volume, extent.offset), extent.len);
+                    if std::mem::take(&mut room.said_full) {
+                        tracing::info!("there is room on the disks again; uploads are taken");
+                    }
                     return Ok(Reservation { volume, extent, owner: Arc::clone(self), kept: false });
                 }
                 Err(error) => last = error,
             }
+        }
+        if matches!(last, StoreError::DiskFull) && !std::mem::replace(&mut room.said_full, true) {
+            tracing::error!("no disk has room above storage.reserve: uploads get 503 until there is some");
         }
         Err(last)
     }
@@ -254,6 +262,11 @@ impl Volumes {
             let id = VolumeId::new(room.next_volume);
             let volume = Arc::new(self.create(id, dir, len)?);
             room.next_volume += 1;
+            if let Some(full) = room.active[dir].take() {
+                // What was set aside and will not be used goes back.
+                let rest = Extent { volume: full.volume.id, offset: full.tail, len: full.allocated - full.tail };
+                room.discarded.extend(Some(rest).filter(|rest| rest.len > 0));
+            }
             self.files.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&volume));
             room.active[dir] = Some(Active { volume, tail: SECTOR, allocated: SECTOR });
         }
