@@ -1,1 +1,92 @@
 //! The composition root: the only room that knows all the others.
+
+mod address;
+mod pages;
+mod ready;
+mod reload;
+mod seam;
+mod serve;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::api::{self, Urls};
+use crate::config::{Config, Problems, Written, parse};
+use crate::engine::{self, Engine};
+
+pub use crate::engine::RebuildReport;
+pub use seam::rebuild;
+pub use serve::{Stop, serve, serve_until};
+
+/// Where the configuration comes from; read again at a reload.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// `--config FILE`; `./appliance.toml` where it is there and none is named.
+    pub file: Option<PathBuf>,
+    /// `--data DIR`
+    pub data: Option<PathBuf>,
+    /// `--set section.key=value`
+    pub sets: Vec<String>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSource {
+    /// The file cannot be read.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// What is written is wrong.
+    #[error(transparent)]
+    Written(#[from] Problems),
+}
+
+impl Source {
+    /// The file in use; `None` where the built-in defaults are.
+    pub fn path(&self) -> Option<PathBuf> {
+        let default = Path::new("appliance.toml");
+        self.file.clone().or_else(|| default.exists().then(|| default.to_owned()))
+    }
+
+    /// Reads and checks.
+    pub fn load(&self) -> Result<Config, BadSource> {
+        let file = match self.path() {
+            None => None,
+            Some(path) => match std::fs::read_to_string(&path) {
+                Ok(text) => Some((path.display().to_string(), text)),
+                Err(error) => return Err(BadSource::File { path: path.display().to_string(), error }),
+            },
+        };
+        Ok(parse(&Written { file, data: self.data.clone(), sets: self.sets.clone() })?)
+    }
+}
+
+/// The control socket of a data directory.
+pub fn control_socket(config: &Config) -> PathBuf {
+    config.storage.data_dir.join("control.sock")
+}
+
+/// The control API on a store that no server has open. Whoever has asked closes the engine after.
+pub async fn open_closed(config: &Config) -> Result<(Engine, Router), engine::Error> {
+    let urls = address::public_urls(config, config.s3.listen, config.soap.listen);
+    let (engine_urls, engine_config) = (urls.clone(), config.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        seam::open(crate::world::os::world(), &engine_config, engine_urls, seam::courier())
+    });
+    let engine = opened.await.map_err(|error| engine::Error::Broken(error.to_string().into()))??;
+    let told = move || -> Urls { urls.clone() };
+    let control = api::Control { engine: engine.clone(), urls: Arc::new(told), reload: None };
+    Ok((engine, api::router(control)))
+}
+
+/// Ends what [`open_closed`] has begun.
+pub async fn close(engine: Engine) {
+    seam::close(&engine).await;
+}

@@ -1,1 +1,233 @@
 //! The command line, a file a command.
+
+mod account;
+mod alerts;
+mod config;
+mod doctor;
+mod index;
+mod output;
+mod reach;
+mod status;
+mod sub_account;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::Source;
+use crate::config::Config;
+use output::Done;
+
+/// 看店云存储 / the cloud store of 中国电信手机看店云存储技术规范 V1.2
+#[derive(Debug, Parser)]
+#[command(name = "kandian", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Before or after any command.
+#[derive(Clone, Debug, Default, Args)]
+struct Global {
+    /// Configuration file [default: ./appliance.toml where it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Data directory instead of storage.data_dir
+    #[arg(long, value_name = "DIR", global = true)]
+    data: Option<PathBuf>,
+    /// One key of the configuration; repeatable
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", global = true)]
+    sets: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the appliance in the foreground (also: no command)
+    Serve,
+    /// Accounts of provinces (6.1)
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Sub-accounts of cameras
+    #[command(subcommand)]
+    SubAccount(sub_account::Command),
+    /// Space, queues, disks, alerts, versions
+    Status(output::Json),
+    /// Alerts to platforms (section 8)
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
+    /// Who did what
+    #[command(subcommand)]
+    Audit(alerts::Audit),
+    /// The index against the volumes
+    #[command(subcommand)]
+    Index(index::Command),
+    /// Read everything, verify every checksum
+    Scrub(output::Json),
+    /// The configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Look at disks, limits, ports and the clock
+    Doctor(output::Json),
+    /// The testers' stand-ins
+    #[command(subcommand)]
+    Sim(Sim),
+    /// Load against this or any S3 endpoint
+    Bench(Box<crate::bench::BenchOptions>),
+}
+
+#[derive(Debug, Subcommand)]
+enum Sim {
+    /// A platform that takes alerts
+    Platform(Box<crate::sim::platform::PlatformOptions>),
+    /// Cameras that upload
+    Cameras(Box<crate::sim::cameras::CamerasOptions>),
+}
+
+/// Runs a command line; the exit code is 0 where it did what was asked.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    join_sets(&mut arguments);
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::fail(&format!("cannot start: {error}")),
+    };
+    let done = runtime.block_on(run(cli));
+    // A blocking task that hangs on a dead disk must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    match done {
+        Ok(code) => code,
+        Err(message) => output::fail(&message),
+    }
+}
+
+async fn run(cli: Cli) -> Done {
+    let Global { config: file, data, sets } = cli.global;
+    let source = Source { file, data, sets };
+    match cli.command {
+        None | Some(Command::Serve) => {
+            let config = load(&source)?;
+            crate::app::serve(config, source).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Config(command)) => config::run(command, &source).await,
+        Some(Command::Account(command)) => account::run(command, &load(&source)?).await,
+        Some(Command::SubAccount(command)) => sub_account::run(command, &load(&source)?).await,
+        Some(Command::Status(json)) => status::run(json, &load(&source)?).await,
+        Some(Command::Alerts(command)) => alerts::run(command, &load(&source)?).await,
+        Some(Command::Audit(command)) => alerts::run_audit(command, &load(&source)?).await,
+        Some(Command::Index(command)) => index::run(command, &load(&source)?).await,
+        Some(Command::Scrub(json)) => index::run_scrub(json, &load(&source)?).await,
+        Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?).await,
+        Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
+        Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
+        Some(Command::Bench(options)) => finished(crate::bench::run(*options).await),
+    }
+}
+
+fn finished(result: std::io::Result<()>) -> Done {
+    result.map(|()| ExitCode::SUCCESS).map_err(|error| error.to_string())
+}
+
+fn load(source: &Source) -> Result<Config, String> {
+    source.load().map_err(|bad| bad.to_string())
+}
+
+/// clap takes a global list from the last place that names it only; `--set` before and after a
+/// command shall count alike, so those before move behind it.
+fn join_sets(arguments: &mut Vec<OsString>) {
+    let end = arguments.iter().position(|a| a == "--").unwrap_or(arguments.len());
+    let mut moved = Vec::new();
+    let mut i = 1;
+    let mut last = end;
+    while i < last {
+        let text = arguments[i].to_string_lossy().into_owned();
+        let words = match text.as_str() {
+            "--set" if i + 1 < last => 2,
+            other if other.starts_with("--set=") => 1,
+            _ => 0,
+        };
+        if words == 0 {
+            i += 1;
+        } else {
+            moved.extend(arguments.drain(i..i + words));
+            last -= words;
+        }
+    }
+    arguments.splice(last..last, moved);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Cli, String> {
+        let mut arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        join_sets(&mut arguments);
+        Cli::try_parse_from(arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_interface_is_there() {
+        for line in [
+            "kandian",
+            "kandian serve --config a.toml --data d --set s3.listen=127.0.0.1:0",
+            "kandian account open N --space 10 --password p --alert-url http://a/b --max-sub-accounts 5 --json",
+            "kandian account list --json",
+            "kandian account show N --json",
+            "kandian account modify N --space 5 --password p --alert-url= --max-sub-accounts 3 --callback-namespace urn:a \
+             --callback-operation op --callback-soap-action urn:x --callback-soap-version 1.2 --callback-unqualified \
+             --callback-charset GBK --json",
+            "kandian account modify N --callback-unqualified=false",
+            "kandian account close N --yes",
+            "kandian account key N --json",
+            "kandian sub-account list N --json",
+            "kandian sub-account show AK --json",
+            "kandian status --json",
+            "kandian alerts list --json",
+            "kandian alerts resend 7",
+            "kandian audit list --json",
+            "kandian index check --json",
+            "kandian index rebuild --json",
+            "kandian scrub --json",
+            "kandian config check --json",
+            "kandian config show --json",
+            "kandian config reload",
+            "kandian doctor --json",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
+        }
+        for line in
+            ["kandian nonsense", "kandian account open N", "kandian account modify N --callback-soap-version 1.3"]
+        {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn settings_count_before_and_after_a_command() {
+        let cli = parse("kandian --set a.b=1 --data d status --set=c.d=2 --json --set e.f=3").expect("right");
+        assert_eq!(cli.global.sets, ["a.b=1", "c.d=2", "e.f=3"]);
+        assert_eq!(cli.global.data, Some(PathBuf::from("d")));
+        let cli = parse("kandian status --data d").expect("right");
+        assert_eq!(cli.global.data, Some(PathBuf::from("d")));
+        let cli = parse("kandian --set a.b=1").expect("right");
+        assert_eq!(cli.global.sets, ["a.b=1"]);
+    }
+}

@@ -6,6 +6,16 @@ use std::time::Duration;
 
 use crate::domain::{GigabyteSize, RetrySchedule, Rules};
 
+mod file;
+mod keys;
+mod nearest;
+mod show;
+mod text;
+mod value;
+
+pub use file::{Problem, Problems, Written, parse};
+pub use show::{changed, to_json, to_toml};
+
 /// Free space on a disk that uploads may not touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserve {

@@ -1,1 +1,127 @@
-//! The data plane: S3 over HTTP.
+//! The data plane: S3 over HTTP. A thin face of the engine.
+//!
+//! A request goes through it in this order, and so do its errors: the target is read, the
+//! signature verified ([`auth`]), the bucket looked up, the operation found ([`route`]), its
+//! headers read, the engine asked for admission, and only then the body is polled (which is when
+//! hyper sends `100 Continue`). Absent: storage, quota, locks; all that is the engine's.
+
+mod auth;
+mod body;
+mod error;
+mod ops;
+mod route;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use http::header::{CONTENT_TYPE, HOST, SERVER};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use crate::config;
+use crate::engine::Engine;
+use crate::wire::sig::Target;
+
+use body::Incoming;
+use error::{Code, S3Error, S3Result};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// What every request needs.
+pub struct Plane {
+    engine: Engine,
+    config: Arc<config::S3>,
+}
+
+/// A request without its body.
+pub struct Head {
+    method: Method,
+    target: Target,
+    headers: HeaderMap,
+    /// The Host header as it was sent.
+    host: Option<String>,
+    /// The bucket that it names, where a domain is set.
+    host_bucket: Option<String>,
+}
+
+/// The S3 plane. It takes every request, whatever its path.
+pub fn router(engine: Engine, config: Arc<config::S3>) -> Router {
+    Router::new().fallback(handle).with_state(Arc::new(Plane { engine, config }))
+}
+
+async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<Body> {
+    let request_id = plane.engine.request_id();
+    let (parts, body) = request.into_parts();
+    let mut incoming = Incoming::new(body, plane.config.idle_timeout);
+    let resource = parts.uri.path().to_owned();
+    let is_head = parts.method == Method::HEAD;
+    let mut headers = parts.headers;
+    // A target in absolute form names the host, whatever the header says (RFC 9112, 3.2.2).
+    if let Some(authority) = parts.uri.authority()
+        && let Ok(value) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(HOST, value);
+    }
+    let outcome = match Head::read(&plane, parts.method, &parts.uri, headers.clone()) {
+        Ok(head) => ops::serve(&plane, &head, &mut incoming).await,
+        Err(error) => Err(error),
+    };
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(error) => error.response(&resource, &request_id, is_head),
+    };
+    incoming.settle(&headers, &mut response).await;
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID, id.clone());
+        headers.insert(HOST_ID, id);
+    }
+    headers.insert(SERVER, HeaderValue::from_static("kandian"));
+    response
+}
+
+impl Head {
+    fn read(plane: &Plane, method: Method, uri: &http::Uri, headers: HeaderMap) -> S3Result<Self> {
+        let target = Target::parse(uri.path(), uri.query())?;
+        let host = match headers.get(HOST).map(HeaderValue::to_str) {
+            None => None,
+            Some(Ok(host)) => Some(host.to_owned()),
+            Some(Err(_)) => return Err(S3Error::new(Code::InvalidRequest, "The Host header is not ASCII")),
+        };
+        let host_bucket = route::host_bucket(host.as_deref(), plane.config.domain.as_deref());
+        Ok(Self { method, target, headers, host, host_bucket })
+    }
+
+    /// A header's text; `None` where it was not sent or is not ASCII.
+    fn text(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+}
+
+/// 200 with a document.
+fn xml(document: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
+
+/// An answer without a body.
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A header of text that we made ourselves; text that cannot be one is left out.
+fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// An entity tag with its quotation marks.
+fn quoted(etag: &crate::domain::ETag) -> String {
+    format!("\"{etag}\"")
+}

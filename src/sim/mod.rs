@@ -2,3 +2,4 @@
 
 pub mod cameras;
 pub mod client;
+pub mod platform;

@@ -563,6 +563,7 @@ impl Committer {
         let mut segments = Vec::new();
         let mut md5s = Vec::new();
         let mut before = 0;
+        let mut too_small = None;
         for (index, (number, tag)) in new.parts.iter().enumerate() {
             let number = *number;
             if number <= before {
@@ -574,10 +575,14 @@ impl Committer {
                 return Err(Refusal::BadPart { number }.into());
             }
             if part.size < limits::PART_BYTES_MIN && index + 1 < new.parts.len() {
-                return Err(Refusal::PartTooSmall { number }.into());
+                too_small.get_or_insert(number);
             }
             md5s.extend_from_slice(&part.md5);
             segments.extend(part.segments.iter().map(|s| Segment { part: number, md5: part.md5, ..*s }));
+        }
+        // A part that is wrong is said before one that is small, whatever their order.
+        if let Some(number) = too_small {
+            return Err(Refusal::PartTooSmall { number }.into());
         }
         check(apply, new.bucket, &new.key, &new.check)?;
         let now = self.world.clock.now();

@@ -1,7 +1,9 @@
 //! What the protocols say, as codecs: bytes to values and back. Absent: sockets, `async`, the engine.
 
+pub mod china_time;
 pub mod range;
 pub mod s3_checksum;
 pub mod s3_time;
 pub mod s3_xml;
 pub mod sig;
+pub mod soap;

@@ -3,6 +3,9 @@
 
 use percent_encoding::percent_decode_str;
 
+/// More parameters than any client sends; each is looked for many times.
+const PARAMS_MAX: usize = 256;
+
 /// The path and the parameters of a request, raw and decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -35,6 +38,9 @@ impl Target {
     pub fn parse(path: &str, query: Option<&str>) -> Result<Self, BadTarget> {
         let mut params = Vec::new();
         for pair in query.unwrap_or("").split('&').filter(|p| !p.is_empty()) {
+            if params.len() >= PARAMS_MAX {
+                return Err(BadTarget);
+            }
             let (name, value) = pair.split_once('=').map_or((pair, None), |(n, v)| (n, Some(v)));
             params.push(Param {
                 name: decode_form(name)?,
@@ -129,6 +135,8 @@ mod tests {
             assert_eq!(Target::parse(bad, None), Err(BadTarget), "{bad}");
         }
         assert_eq!(Target::parse("/", Some("a=%")), Err(BadTarget));
+        assert!(Target::parse("/", Some(&"a&".repeat(256))).is_ok());
+        assert_eq!(Target::parse("/", Some(&"a&".repeat(257))), Err(BadTarget));
     }
 
     #[test]

@@ -1,0 +1,168 @@
+//! The control API from its other side: over the socket, or on a closed store in this process.
+
+use std::io;
+use std::path::PathBuf;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use tower::ServiceExt;
+
+use super::types::{ModifyAccount, OpenAccount};
+
+/// Asks the control API. Both ways give the same answers: a command is an API call.
+pub enum Client {
+    /// A running server, through its socket.
+    Socket(PathBuf),
+    /// The router itself, on a store that this process has opened.
+    Direct(Router),
+}
+
+/// Why a command was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The server says no, in its words.
+    #[error("{message}")]
+    Refused {
+        /// For programs.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// Nobody listens on the socket.
+    #[error("the server is not running")]
+    NotRunning,
+    /// The connection broke.
+    #[error("the server did not answer: {0}")]
+    Connection(io::Error),
+}
+
+/// JSON, as it came.
+pub type Answer = Result<String, Failure>;
+
+impl Client {
+    /// `GET /api/v1/accounts`
+    pub async fn accounts(&self) -> Answer {
+        self.call(Method::GET, "/accounts", None::<&()>).await
+    }
+
+    /// `POST /api/v1/accounts`
+    pub async fn open_account(&self, new: &OpenAccount) -> Answer {
+        self.call(Method::POST, "/accounts", Some(new)).await
+    }
+
+    /// `GET /api/v1/accounts/NAME`
+    pub async fn account(&self, name: &str) -> Answer {
+        self.call(Method::GET, &format!("/accounts/{}", part(name)), None::<&()>).await
+    }
+
+    /// `PATCH /api/v1/accounts/NAME`
+    pub async fn modify_account(&self, name: &str, changes: &ModifyAccount) -> Answer {
+        self.call(Method::PATCH, &format!("/accounts/{}", part(name)), Some(changes)).await
+    }
+
+    /// `DELETE /api/v1/accounts/NAME`
+    pub async fn close_account(&self, name: &str) -> Answer {
+        self.call(Method::DELETE, &format!("/accounts/{}", part(name)), None::<&()>).await
+    }
+
+    /// `POST /api/v1/accounts/NAME/key`
+    pub async fn account_key(&self, name: &str) -> Answer {
+        self.call(Method::POST, &format!("/accounts/{}/key", part(name)), None::<&()>).await
+    }
+
+    /// `GET /api/v1/accounts/NAME/sub-accounts`
+    pub async fn sub_accounts(&self, name: &str) -> Answer {
+        self.call(Method::GET, &format!("/accounts/{}/sub-accounts", part(name)), None::<&()>).await
+    }
+
+    /// `GET /api/v1/sub-accounts/AK`
+    pub async fn sub_account(&self, ak: &str) -> Answer {
+        self.call(Method::GET, &format!("/sub-accounts/{}", part(ak)), None::<&()>).await
+    }
+
+    /// `GET /api/v1/status`
+    pub async fn status(&self) -> Answer {
+        self.call(Method::GET, "/status", None::<&()>).await
+    }
+
+    /// `GET /api/v1/alerts`, the newest first.
+    pub async fn alerts(&self, most: usize) -> Answer {
+        self.call(Method::GET, &format!("/alerts?most={most}"), None::<&()>).await
+    }
+
+    /// `POST /api/v1/alerts/ID/resend`
+    pub async fn resend_alert(&self, id: u64) -> Answer {
+        self.call(Method::POST, &format!("/alerts/{id}/resend"), None::<&()>).await
+    }
+
+    /// `GET /api/v1/audit`, the newest first.
+    pub async fn audit(&self, most: usize) -> Answer {
+        self.call(Method::GET, &format!("/audit?most={most}"), None::<&()>).await
+    }
+
+    /// `POST /api/v1/index/check`
+    pub async fn check(&self) -> Answer {
+        self.call(Method::POST, "/index/check", None::<&()>).await
+    }
+
+    /// `POST /api/v1/scrub`
+    pub async fn scrub(&self) -> Answer {
+        self.call(Method::POST, "/scrub", None::<&()>).await
+    }
+
+    /// `POST /api/v1/config/reload`
+    pub async fn reload(&self) -> Answer {
+        self.call(Method::POST, "/config/reload", None::<&()>).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Answer {
+        let target = format!("/api/v1{path}");
+        let body = match body {
+            Some(body) => serde_json::to_vec(body).map_err(|error| Failure::Connection(error.into()))?,
+            None => Vec::new(),
+        };
+        let (status, body) = match self {
+            Self::Socket(socket) => {
+                let answer = crate::http::request(socket, method, &target, Bytes::from(body)).await?;
+                (answer.status, answer.body)
+            }
+            Self::Direct(router) => {
+                let request = Request::builder().method(method).uri(target).body(Body::from(body));
+                let request = request.map_err(|error| Failure::Connection(io::Error::other(error)))?;
+                let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+                let status = response.status();
+                let body = response.into_body().collect().await;
+                (status, body.map_err(|error| Failure::Connection(io::Error::other(error)))?.to_bytes())
+            }
+        };
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if status.is_success() { Ok(text) } else { Err(refused(status, &text)) }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Self::NotRunning,
+            _ => Self::Connection(error),
+        }
+    }
+}
+
+fn refused(status: StatusCode, body: &str) -> Failure {
+    let answer: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let text = |key: &str| answer["error"][key].as_str().map(str::to_owned);
+    Failure::Refused {
+        code: text("code").unwrap_or_else(|| status.as_u16().to_string()),
+        message: text("message").unwrap_or_else(|| format!("the server answered {status}")),
+    }
+}
+
+fn part(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}

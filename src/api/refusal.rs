@@ -1,0 +1,101 @@
+//! A no, in the words of the control API.
+
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::domain::Refusal;
+use crate::engine::Error;
+
+/// An answer that is not a yes: `{"error":{"code":…,"message":…}}`.
+#[derive(Debug)]
+pub struct No {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl No {
+    /// 400: what was asked cannot be read, or is impossible.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, code: "bad_request", message: message.into() }
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, code: "not_found", message: message.into() }
+    }
+
+    /// 409: not in this state.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, code, message: message.into() }
+    }
+
+    /// As an HTTP answer.
+    pub fn into_response(self) -> Response<Body> {
+        let body = json!({"error": {"code": self.code, "message": self.message}});
+        json_response(self.status, body.to_string())
+    }
+}
+
+impl From<Error> for No {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => {
+                let (status, code) = word(&refusal);
+                Self { status, code, message: refusal.to_string() }
+            }
+            Error::Busy(_) => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "busy", message: error.to_string() }
+            }
+            // The caller is the operator: what broke is theirs to know.
+            Error::Broken(_) => {
+                tracing::error!(%error, "a control request broke");
+                Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: "broken", message: error.to_string() }
+            }
+        }
+    }
+}
+
+/// The table of words.
+fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::NoAccount => (StatusCode::NOT_FOUND, "no_account"),
+        Refusal::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password"),
+        Refusal::AccountExists => (StatusCode::CONFLICT, "account_exists"),
+        Refusal::AccountSpace { .. } => (StatusCode::CONFLICT, "account_space"),
+        Refusal::HandedOut { .. } => (StatusCode::CONFLICT, "handed_out"),
+        Refusal::TooManySubAccounts { .. } => (StatusCode::CONFLICT, "too_many_sub_accounts"),
+        Refusal::NoSubAccount => (StatusCode::NOT_FOUND, "no_sub_account"),
+        Refusal::WrongSecret => (StatusCode::FORBIDDEN, "wrong_secret"),
+        Refusal::LoopMode => (StatusCode::CONFLICT, "loop_mode"),
+        Refusal::NothingToClear => (StatusCode::CONFLICT, "nothing_to_clear"),
+        Refusal::NoFile => (StatusCode::NOT_FOUND, "no_file"),
+        Refusal::PageTooLarge => (StatusCode::BAD_REQUEST, "page_too_large"),
+        Refusal::NoBucket => (StatusCode::NOT_FOUND, "no_bucket"),
+        Refusal::BucketIsYours => (StatusCode::CONFLICT, "bucket_is_yours"),
+        Refusal::BucketExists => (StatusCode::CONFLICT, "bucket_exists"),
+        Refusal::BucketNotEmpty => (StatusCode::CONFLICT, "bucket_not_empty"),
+        Refusal::NoKey => (StatusCode::NOT_FOUND, "no_key"),
+        Refusal::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+        Refusal::Locked => (StatusCode::CONFLICT, "locked"),
+        Refusal::Full { .. } => (StatusCode::CONFLICT, "full"),
+        Refusal::LargerThanTheSpace { .. } => (StatusCode::CONFLICT, "larger_than_the_space"),
+        Refusal::TooLarge => (StatusCode::BAD_REQUEST, "too_large"),
+        Refusal::NoUpload => (StatusCode::NOT_FOUND, "no_upload"),
+        Refusal::BadPart { .. } => (StatusCode::BAD_REQUEST, "bad_part"),
+        Refusal::PartOrder => (StatusCode::BAD_REQUEST, "part_order"),
+        Refusal::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "part_too_small"),
+        Refusal::Precondition => (StatusCode::PRECONDITION_FAILED, "precondition"),
+        Refusal::BadDigest => (StatusCode::BAD_REQUEST, "bad_digest"),
+        Refusal::WrongLength => (StatusCode::BAD_REQUEST, "wrong_length"),
+    }
+}
+
+/// A JSON answer.
+pub fn json_response(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,52 @@
+//! How the engine and the planes are put together; where the store's words meet the app's.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::api::Urls;
+use crate::config::{self, Config};
+use crate::engine::{self, Courier, Engine, Error, PublicUrls};
+use crate::soap::{SoapCourier, SoapSettings};
+use crate::world::World;
+
+fn public(urls: Urls) -> PublicUrls {
+    PublicUrls { s3: urls.s3, soap: urls.soap }
+}
+
+/// What sends the alerts of section 8.
+pub(super) fn courier() -> Arc<dyn Courier> {
+    Arc::new(SoapCourier::new())
+}
+
+/// Opens the engine. Blocks.
+pub(super) fn open(world: World, config: &Config, urls: Urls, courier: Arc<dyn Courier>) -> Result<Engine, Error> {
+    Engine::open(world, config, public(urls), courier)
+}
+
+/// Tells callers other addresses from now on.
+pub(super) fn set_public_urls(engine: &Engine, urls: Urls) {
+    engine.set_public_urls(public(urls));
+}
+
+/// Ends the engine; what could not be made durable is logged.
+pub(super) async fn close(engine: &Engine) {
+    if let Err(error) = engine.close().await {
+        tracing::error!(%error, "the store was not closed in good order; the next start recovers");
+    }
+}
+
+/// Makes the index of a closed store anew from its volumes.
+pub fn rebuild(world: World, config: &Config) -> Result<engine::RebuildReport, Error> {
+    Engine::rebuild(world, config)
+}
+
+/// The data plane.
+pub(super) fn s3_router(engine: Engine, s3: Arc<config::S3>) -> Router {
+    crate::s3::router(engine, s3)
+}
+
+/// The control plane.
+pub(super) fn soap_router(engine: Engine, public_url: Option<String>, zone_minutes: i32) -> Router {
+    crate::soap::router(engine, Arc::new(SoapSettings { public_url, zone_minutes }))
+}

@@ -1,0 +1,356 @@
+//! Start, run, drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::pages::{Health, monitoring, portal};
+use super::ready::{Listening, announce, listen_json, take_back};
+use super::reload::Live;
+use super::{Source, address, control_socket, seam};
+use crate::api;
+use crate::config::Config;
+use crate::http::{Limits, LiveRouter, serve as serve_plane};
+use crate::telemetry::{LogLevel, Metrics};
+use crate::world::os::world;
+
+/// What a running server is told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Finish what is under way, then end.
+    Drain,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Runs the appliance until SIGTERM or SIGINT; a second one ends it at once. The error is for the
+/// operator.
+pub async fn serve(config: Config, source: Source) -> Result<(), String> {
+    let log = crate::telemetry::start(&config.log.level, config.log.json);
+    let (tell, told) = mpsc::channel(4);
+    signals(tell).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    serve_until(config, source, log, told).await
+}
+
+fn signals(tell: mpsc::Sender<Stop>) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                _ = hang_up.recv() => {
+                    let _ = tell.send(Stop::Reload).await;
+                    continue;
+                }
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stopping {
+                // What was acknowledged is durable already; what was not never will be.
+                std::process::exit(130);
+            }
+            stopping = true;
+            let _ = tell.send(Stop::Drain).await;
+        }
+    });
+    Ok(())
+}
+
+struct Listeners {
+    s3: TcpListener,
+    soap: TcpListener,
+    portal: TcpListener,
+    metrics: TcpListener,
+}
+
+/// Runs the appliance until it is told to stop, or the store stops.
+pub async fn serve_until(
+    config: Config,
+    source: Source,
+    log: LogLevel,
+    mut told: mpsc::Receiver<Stop>,
+) -> Result<(), String> {
+    let world = world();
+    let data_dir = config.storage.data_dir.clone();
+    let in_data = |what: &str, error: io::Error| format!("{what} in {}: {error}", data_dir.display());
+    world.disk.create_dir_all(&data_dir).map_err(|error| in_data("cannot make the data directory", error))?;
+    let socket = control_socket(&config);
+    if UnixStream::connect(&socket).await.is_ok() {
+        return Err(format!("a server is running on {} already", data_dir.display()));
+    }
+    let listeners = bind(&config).await?;
+    let at = listeners.addresses().map_err(|error| error.to_string())?;
+    let urls = address::public_urls(&config, at.s3, at.soap);
+
+    let metrics = Arc::new(Metrics::default());
+    let health = Health {
+        metrics: Arc::clone(&metrics),
+        engine: Arc::new(OnceLock::new()),
+        ready: Arc::new(AtomicBool::new(false)),
+        clock: Arc::clone(&world.clock),
+        started: world.clock.now(),
+    };
+    let (planes, drain, end) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    // Monitoring is there from the first moment to the last: a long recovery is not a silence.
+    let limits = Limits { grace: std::time::Duration::from_secs(1), ..Limits::default() };
+    let monitor = tokio::spawn(serve_plane(
+        listeners.metrics,
+        monitoring(health.clone()),
+        limits,
+        Arc::clone(&metrics.metrics),
+        end.clone(),
+    ));
+
+    let (open_world, open_config, open_urls) = (world.clone(), config.clone(), urls.clone());
+    let opened =
+        tokio::task::spawn_blocking(move || seam::open(open_world, &open_config, open_urls, seam::courier())).await;
+    let engine = match opened {
+        Ok(Ok(engine)) => engine,
+        Ok(Err(error)) => return Err(format!("cannot open the store in {}: {error}", data_dir.display())),
+        Err(error) => return Err(format!("cannot open the store in {}: {error}", data_dir.display())),
+    };
+    // From here on the data directory is ours: what a crash left behind can go.
+    let announced = listen_json(&data_dir);
+    take_back(&*world.disk, &announced).map_err(|error| in_data("cannot remove listen.json", error))?;
+    let control = bind_control(&socket).map_err(|error| in_data("cannot make the control socket", error))?;
+    let _ = health.engine.set(engine.clone());
+    engine.start();
+
+    let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
+    let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
+    let live = Arc::new(Live {
+        source,
+        config: Mutex::new(config),
+        engine: engine.clone(),
+        s3: s3.clone(),
+        soap: soap.clone(),
+        log,
+        s3_at: at.s3,
+        soap_at: at.soap,
+    });
+    let limits = Limits { grace: live.grace(), ..Limits::default() };
+    planes.spawn(serve_plane(listeners.s3, s3, limits, Arc::clone(&metrics.s3), drain.clone()));
+    planes.spawn(serve_plane(listeners.soap, soap, limits, Arc::clone(&metrics.soap), drain.clone()));
+    planes.spawn(serve_plane(listeners.portal, portal(at, &urls), limits, Arc::clone(&metrics.portal), drain.clone()));
+    planes.spawn(serve_plane(control, control_router(&live), limits, Arc::clone(&metrics.control), drain.clone()));
+    planes.close();
+    announce(&*world.disk, &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
+    health.ready.store(true, Ordering::Release);
+    say(at, &urls);
+
+    let outcome = run(&live, &engine, &mut told).await;
+
+    tracing::info!("stopping");
+    health.ready.store(false, Ordering::Release);
+    let removed = take_back(&*world.disk, &announced).and_then(|()| take_back(&*world.disk, &socket));
+    drain.cancel();
+    planes.wait().await;
+    seam::close(&engine).await;
+    end.cancel();
+    let _ = monitor.await;
+    removed.map_err(|error| in_data("cannot remove listen.json", error))?;
+    outcome
+}
+
+/// Until the end; `Err` where the store has stopped.
+async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Receiver<Stop>) -> Result<(), String> {
+    loop {
+        tokio::select! {
+            reason = engine.failed() => {
+                tracing::error!(reason, "the store has stopped");
+                return Err("the store has stopped after an I/O error; the log says which".to_owned());
+            }
+            stop = told.recv() => match stop {
+                Some(Stop::Reload) => {
+                    if let Err(problems) = live.reload() {
+                        tracing::error!(problems, "the configuration was not reloaded; nothing has changed");
+                    }
+                }
+                Some(Stop::Drain) | None => return Ok(()),
+            },
+        }
+    }
+}
+
+fn control_router(live: &Arc<Live>) -> axum::Router {
+    let (urls, reload) = (Arc::clone(live), Arc::clone(live));
+    api::router(api::Control {
+        engine: live.engine.clone(),
+        urls: Arc::new(move || urls.urls()),
+        reload: Some(Arc::new(move || reload.reload())),
+    })
+}
+
+async fn bind(config: &Config) -> Result<Listeners, String> {
+    let one = async |key: &str, address: SocketAddr| {
+        let right = format!("set {key} to a free port, or to port 0");
+        TcpListener::bind(address).await.map_err(|error| format!("{key}: cannot listen on {address}: {error}; {right}"))
+    };
+    Ok(Listeners {
+        s3: one("s3.listen", config.s3.listen).await?,
+        soap: one("soap.listen", config.soap.listen).await?,
+        portal: one("portal.listen", config.portal_listen).await?,
+        metrics: one("metrics.listen", config.metrics_listen).await?,
+    })
+}
+
+impl Listeners {
+    fn addresses(&self) -> io::Result<Listening> {
+        Ok(Listening {
+            s3: self.s3.local_addr()?,
+            soap: self.soap.local_addr()?,
+            portal: self.portal.local_addr()?,
+            metrics: self.metrics.local_addr()?,
+        })
+    }
+}
+
+/// The control socket, for its owner only. Nobody else holds the data directory, so a socket that
+/// is there is a crash's.
+fn bind_control(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // Made under another name, so that nobody finds it before it has its mode.
+    let private = path.with_extension("sock.new");
+    let _ = std::fs::remove_file(&private);
+    let listener = UnixListener::bind(&private)?;
+    std::fs::set_permissions(&private, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&private, path)?;
+    Ok(listener)
+}
+
+fn say(at: Listening, urls: &api::Urls) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let lines = [
+        format!("看店云存储已就绪 / kandian {} is ready", env!("CARGO_PKG_VERSION")),
+        format!("  摄像机与手机 / cameras and phones (S3)  {}  ({})", at.s3, urls.s3),
+        format!("  平台接口     / platform (SOAP)          {}  ({})", at.soap, urls.soap_service()),
+        format!("  管理门户     / portal                   http://{}/", at.portal),
+        format!("  监控指标     / metrics                  http://{}/metrics", at.metrics),
+    ];
+    for line in lines {
+        // A closed stdout is no reason not to serve.
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn get(address: &str, path: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("open");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("text");
+        answer
+    }
+
+    async fn listening(path: &Path) -> serde_json::Value {
+        for _ in 0..200 {
+            if let Ok(text) = std::fs::read(path) {
+                return serde_json::from_slice(&text).expect("it is whole");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no {}", path.display());
+    }
+
+    fn source(dir: &Path) -> Source {
+        let file = dir.join("appliance.toml");
+        if !file.exists() {
+            std::fs::write(&file, "[s3]\nlisten = \"127.0.0.1:0\"\nclock_skew = \"15m\"\n").expect("writable");
+        }
+        let sets = ["soap.listen=127.0.0.1:0", "portal.listen=127.0.0.1:0", "metrics.listen=127.0.0.1:0"];
+        Source { file: Some(file), data: Some(dir.join("data")), sets: sets.map(str::to_owned).to_vec() }
+    }
+
+    #[tokio::test]
+    async fn a_server_says_where_it_is_while_it_is_there() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let source = source(dir.path());
+        let data = dir.path().join("data");
+        std::fs::create_dir_all(&data).expect("writable");
+        drop(std::os::unix::net::UnixListener::bind(data.join("control.sock")).expect("a stale socket"));
+
+        let (tell, told) = mpsc::channel(4);
+        let config = source.load().expect("right");
+        let log = crate::telemetry::start("warn", false);
+        let running = serve_until(config, source.clone(), log, told);
+        let running = tokio::spawn(running);
+        let at = listening(&data.join("listen.json")).await;
+        assert_eq!(at["pid"], std::process::id());
+        for plane in ["s3", "soap", "portal", "metrics"] {
+            let address: SocketAddr = at[plane].as_str().expect("text").parse().expect("an address");
+            assert_ne!(address.port(), 0, "{plane}");
+        }
+        let metrics = at["metrics"].as_str().expect("text");
+        assert!(get(metrics, "/healthz").await.starts_with("HTTP/1.1 200"));
+        assert!(get(metrics, "/readyz").await.starts_with("HTTP/1.1 200"));
+        assert!(
+            get(metrics, "/metrics").await.contains("kandian_http_requests_total{plane=\"metrics\",status=\"2xx\"} 2")
+        );
+        let portal = at["portal"].as_str().expect("text");
+        assert!(get(portal, "/").await.contains(&format!("http://{}", at["s3"].as_str().expect("text"))));
+        assert!(get(portal, "/api/v1/accounts").await.starts_with("HTTP/1.1 404"));
+
+        let socket = data.join("control.sock");
+        let mode = std::fs::metadata(&socket).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let second = serve_until(
+            source.load().expect("right"),
+            source.clone(),
+            crate::telemetry::start("warn", false),
+            mpsc::channel(1).1,
+        );
+        let refused = second.await.expect_err("one is running");
+        assert!(refused.contains("is running on"), "{refused}");
+
+        let client = api::Client::Socket(socket.clone());
+        let file = source.file.clone().expect("named");
+        std::fs::write(&file, "[s3]\nlisten = \"127.0.0.1:1\"\nclock_skew = \"5m\"\n").expect("writable");
+        let report: api::ReloadReport = serde_json::from_str(&client.reload().await.expect("right")).expect("JSON");
+        assert_eq!(report.applied, ["s3.clock_skew"]);
+        assert_eq!(report.needs_restart, ["s3.listen"]);
+        std::fs::write(&file, "[s3]\nclock_skw = 1\n").expect("writable");
+        let refused = client.reload().await.expect_err("a bad file").to_string();
+        assert!(refused.contains(":2: unknown key s3.clock_skw; did you mean s3.clock_skew?"), "{refused}");
+
+        tell.send(Stop::Drain).await.expect("it listens");
+        running.await.expect("no panic").expect("a calm end");
+        assert!(!data.join("listen.json").exists() && !socket.exists());
+        assert!(matches!(client.status().await, Err(api::Failure::NotRunning)));
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named_with_its_key() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut source = source(dir.path());
+        source.sets.push(format!("s3.listen={}", taken.local_addr().expect("bound")));
+        let config = source.load().expect("right");
+        let (_tell, told) = mpsc::channel(1);
+        let running = serve_until(config, source, crate::telemetry::start("warn", false), told);
+        let refused = running.await.expect_err("the port is taken");
+        assert!(refused.starts_with("s3.listen: cannot listen on 127.0.0.1:"), "{refused}");
+    }
+}

@@ -1,0 +1,44 @@
+//! `kandian status`
+
+use serde_json::Value;
+
+use super::output::{Done, Json, bytes, pairs, show, table, text};
+use super::reach::either;
+use crate::config::Config;
+
+pub async fn run(json: Json, config: &Config) -> Done {
+    let reached = either(config).await?;
+    let answer = reached.client.status().await;
+    show(json, &reached.end(answer).await?, page)
+}
+
+fn page(s: &Value) -> String {
+    let mut out = pairs(&[
+        ("version", format!("{} (format {})", text(&s["version"]), text(&s["format"]))),
+        ("accounts", text(&s["accounts"])),
+        ("sub-accounts", text(&s["sub_accounts"])),
+        ("files", text(&s["files"])),
+        ("used", bytes(&s["used_bytes"])),
+        ("uploads under way", bytes(&s["reserved_bytes"])),
+        ("promised to accounts", bytes(&s["promised_bytes"])),
+        ("handed out", bytes(&s["handed_out_bytes"])),
+        ("commit queue", text(&s["commit_queue"])),
+        ("extents to give back", text(&s["trash"])),
+        ("alerts", format!("{} pending, {} given up", text(&s["alerts_pending"]), text(&s["alerts_given_up"]))),
+    ]);
+    let row = |d: &Value| {
+        let size = |key: &str| bytes(&d[key]);
+        vec![
+            text(&d["dir"]),
+            size("total_bytes"),
+            size("free_bytes"),
+            size("reserve_bytes"),
+            text(&d["volumes"]),
+            text(&d["state"]),
+        ]
+    };
+    let rows: Vec<_> = s["disks"].as_array().into_iter().flatten().map(row).collect();
+    out.push('\n');
+    out.push_str(&table(&["DISK", "SIZE", "FREE", "RESERVE", "VOLUMES", "STATE"], &rows));
+    out
+}

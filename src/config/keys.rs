@@ -1,0 +1,46 @@
+//! The names of all keys, for "did you mean" and for `config show`.
+
+/// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
+pub const KEYS: [&str; 38] = [
+    "shutdown_grace",
+    "storage.data_dir",
+    "storage.volumes",
+    "storage.reserve",
+    "storage.volume_size",
+    "storage.index_cache",
+    "storage.scrub_rate",
+    "s3.listen",
+    "s3.public_url",
+    "s3.domain",
+    "s3.region",
+    "s3.presign_ttl",
+    "s3.allow_delete",
+    "s3.clock_skew",
+    "s3.sig_v2",
+    "s3.idle_timeout",
+    "s3.tls",
+    "soap.listen",
+    "soap.public_url",
+    "soap.tls",
+    "portal.listen",
+    "portal.tls",
+    "metrics.listen",
+    "metrics.tls",
+    "space.bytes_per_gb",
+    "space.warn_percent",
+    "space.overwrite_percent",
+    "space.overwrite_free_percent",
+    "space.rearm_percent",
+    "space.max_sub_accounts",
+    "alerts.notify_idle",
+    "alerts.give_up_after",
+    "alerts.first_retry",
+    "alerts.max_retry",
+    "alerts.timeout",
+    "time.zone",
+    "log.level",
+    "log.json",
+];
+
+/// Every section.
+pub const SECTIONS: [&str; 9] = ["storage", "s3", "soap", "portal", "metrics", "space", "alerts", "time", "log"];

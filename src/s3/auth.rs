@@ -1,0 +1,51 @@
+//! Who calls: the one way to a [`Caller`] on this plane.
+
+use super::error::{Code, S3Error, S3Result};
+use super::{Head, Plane};
+use crate::engine::Caller;
+use crate::wire::sig::{self, SigCode, SigError, Signed, Version};
+
+/// A caller whose signature is right, and what it covers.
+pub struct Authenticated {
+    /// Who.
+    pub caller: Caller,
+    /// With which key, and how the body is protected.
+    pub signed: Signed,
+}
+
+/// Verifies a request. The order of the errors is S3's: what cannot be read, the key, the time,
+/// the signature.
+///
+/// # Errors
+/// S3's code for the rule that failed.
+pub fn authenticate(plane: &Plane, head: &Head) -> S3Result<Authenticated> {
+    let request = sig::Request {
+        method: &head.method,
+        target: &head.target,
+        headers: &head.headers,
+        host_bucket: head.host_bucket.as_deref(),
+    };
+    let Some(claim) = sig::read(&request)? else {
+        return Err(S3Error::new(Code::AccessDenied, "Access Denied: the request is not signed."));
+    };
+    let Some(credential) = plane.engine.credential(claim.access_key().as_str())? else {
+        return Err(SigError::new(
+            SigCode::InvalidAccessKeyId,
+            "The AWS Access Key Id you provided does not exist in our records.",
+        )
+        .into());
+    };
+    let allowed = match claim.version() {
+        Version::V2 => plane.config.sig_v2 && credential.sig_v2(),
+        Version::V4 => true,
+    };
+    if !allowed {
+        return Err(S3Error::new(
+            Code::InvalidRequest,
+            "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+        ));
+    }
+    let signed = claim.verify(&request, credential.secret(), plane.engine.now(), plane.config.clock_skew)?;
+    let caller = credential.caller(&signed.verified);
+    Ok(Authenticated { caller, signed })
+}

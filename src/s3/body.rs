@@ -1,0 +1,317 @@
+//! The bytes of a request: read with patience that ends, freed of their framing, held against
+//! everything that was said of them. Nothing is visible before the last check.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Response};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+
+use super::error::{Code, S3Error, S3Result};
+use crate::domain::{Checksum, limits};
+use crate::engine::Finish;
+use crate::wire::s3_checksum::{self, Declared, Hasher};
+use crate::wire::sig::Payload;
+use crate::wire::sig::chunked::Decoder;
+
+/// So much of a refused body is swallowed, so that its sender sees the answer.
+const DRAIN_BYTES_MAX: u64 = 1 << 20;
+/// And for so long.
+const DRAIN_TIME_MAX: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(3) };
+
+/// A request's body on its way in.
+pub struct Incoming {
+    body: Body,
+    idle: Duration,
+    /// Somebody has asked for it; hyper has sent its `100 Continue` where one was asked for.
+    touched: bool,
+    /// Nothing more can be had of it.
+    broken: bool,
+}
+
+impl Incoming {
+    /// A body of which no byte may stay away for longer than `idle`.
+    pub fn new(body: Body, idle: Duration) -> Self {
+        Self { body, idle, touched: false, broken: false }
+    }
+
+    /// Hands the body to a task, and leaves an empty one behind until it comes back.
+    pub fn take(&mut self) -> Self {
+        let idle = self.idle;
+        std::mem::replace(self, Self::new(Body::empty(), idle))
+    }
+
+    /// The next piece; `None` at its end.
+    ///
+    /// # Errors
+    /// `RequestTimeout` where nothing moved, `IncompleteBody` where the connection broke.
+    pub async fn next(&mut self) -> S3Result<Option<Bytes>> {
+        loop {
+            self.touched = true;
+            let frame = match tokio::time::timeout(self.idle, self.body.frame()).await {
+                Err(_) => {
+                    self.broken = true;
+                    return Err(S3Error::new(
+                        Code::RequestTimeout,
+                        "Your socket connection to the server was not read from or written to within the timeout period.",
+                    ));
+                }
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(_))) => {
+                    self.broken = true;
+                    return Err(S3Error::new(
+                        Code::IncompleteBody,
+                        "The connection broke before the whole body had come.",
+                    ));
+                }
+                Ok(Some(Ok(frame))) => frame,
+            };
+            // Trailers of HTTP itself say nothing that S3 knows.
+            if let Ok(data) = frame.into_data()
+                && !data.is_empty()
+            {
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// After the answer is made: swallows what is left of the body, or has the connection closed,
+    /// so that what comes is never taken for the next request.
+    pub async fn settle(mut self, headers: &HeaderMap, response: &mut Response<Body>) {
+        if self.body.is_end_stream() {
+            return;
+        }
+        let waiting = !self.touched && headers.get(EXPECT).is_some();
+        if waiting || self.broken || !self.drain().await {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    async fn drain(&mut self) -> bool {
+        if self.body.size_hint().lower() > DRAIN_BYTES_MAX {
+            return false;
+        }
+        let all = async {
+            let mut swallowed = 0u64;
+            while let Ok(Some(data)) = self.next().await {
+                swallowed += u64::try_from(data.len()).unwrap_or(u64::MAX);
+                if swallowed > DRAIN_BYTES_MAX {
+                    return false;
+                }
+            }
+            !self.broken
+        };
+        tokio::time::timeout(DRAIN_TIME_MAX, all).await.unwrap_or(false)
+    }
+}
+
+/// What was said of a body, and whether it holds so far.
+pub struct Checks {
+    decoder: Option<Decoder>,
+    /// `Content-Length` of a body without framing of its own.
+    length: Option<u64>,
+    seen: u64,
+    sha256: Option<([u8; 32], Sha256)>,
+    declared: Declared,
+    hasher: Option<Hasher>,
+    md5: Option<[u8; 16]>,
+    /// What the payload will have, where it was said.
+    announced: Option<u64>,
+}
+
+impl std::fmt::Debug for Checks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checks")
+            .field("announced", &self.announced)
+            .field("declared", &self.declared)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Checks {
+    /// Reads the headers that say something of the body.
+    ///
+    /// # Errors
+    /// 400 for what makes no sense, 411 where nothing says where the body ends.
+    pub fn read(headers: &HeaderMap, payload: Payload) -> S3Result<Self> {
+        let md5 = match headers.get("content-md5") {
+            None => None,
+            Some(value) => Some(
+                s3_checksum::parse_md5(value.as_bytes())
+                    .ok_or_else(|| S3Error::new(Code::InvalidDigest, "The Content-MD5 you specified was invalid."))?,
+            ),
+        };
+        let content_length = number(headers, CONTENT_LENGTH.as_str())?;
+        if content_length.is_none() && !headers.contains_key(TRANSFER_ENCODING) {
+            return Err(S3Error::new(Code::MissingContentLength, "You must provide the Content-Length HTTP header."));
+        }
+        let with_trailer = match &payload {
+            Payload::SignedChunksTrailer(_) | Payload::UnsignedChunksTrailer => true,
+            Payload::Unsigned | Payload::Sha256(_) | Payload::SignedChunks(_) => false,
+        };
+        let declared = s3_checksum::declared(headers, with_trailer)?;
+        let decoded = number(headers, "x-amz-decoded-content-length")?;
+        let (decoder, sha256, announced) = match payload {
+            Payload::Unsigned => (None, None, content_length),
+            Payload::Sha256(hash) => (None, Some((hash, Sha256::new())), content_length),
+            Payload::SignedChunks(signer) => (Some(Decoder::new(Some(signer), false, decoded)), None, decoded),
+            Payload::SignedChunksTrailer(signer) => (Some(Decoder::new(Some(signer), true, decoded)), None, decoded),
+            Payload::UnsignedChunksTrailer => (Some(Decoder::new(None, true, decoded)), None, decoded),
+        };
+        if announced.is_some_and(|length| length > limits::PUT_BYTES_MAX) {
+            return Err(S3Error::new(Code::EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
+        }
+        let hasher = match &declared {
+            Declared::None => None,
+            Declared::Header(checksum) => Some(Hasher::new(checksum.kind)),
+            Declared::Trailer(kind) => Some(Hasher::new(*kind)),
+        };
+        let length = if decoder.is_none() { content_length } else { None };
+        Ok(Self { decoder, length, seen: 0, sha256, declared, hasher, md5, announced })
+    }
+
+    /// As [`Checks::read`], for a document. Some SDKs declare the checksum of the *object* on a
+    /// complete; it says nothing of the XML, so it is not held against it.
+    ///
+    /// # Errors
+    /// As [`Checks::read`].
+    pub fn for_document(headers: &HeaderMap, payload: Payload) -> S3Result<Self> {
+        let mut checks = Self::read(headers, payload)?;
+        if matches!(checks.declared, Declared::Header(_)) {
+            checks.declared = Declared::None;
+            checks.hasher = None;
+        }
+        Ok(checks)
+    }
+
+    /// Payload bytes that were announced.
+    pub fn announced(&self) -> Option<u64> {
+        self.announced
+    }
+
+    /// Whether the body itself says where it ends, so that a cut one cannot pass for whole.
+    pub fn knows_its_end(&self) -> bool {
+        self.length.is_some() || self.decoder.is_some()
+    }
+
+    /// Takes a piece of the body in; puts the payload in it behind `out`.
+    ///
+    /// # Errors
+    /// The body is not to be believed.
+    pub fn push(&mut self, data: Bytes, out: &mut Vec<Bytes>) -> S3Result<()> {
+        let first = out.len();
+        match &mut self.decoder {
+            Some(decoder) => decoder.push(data, out)?,
+            None => out.push(data),
+        }
+        for piece in out.iter().skip(first) {
+            self.seen = self.seen.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            if let Some((_, sha256)) = &mut self.sha256 {
+                sha256.update(piece);
+            }
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(piece);
+            }
+        }
+        if self.seen > limits::PUT_BYTES_MAX {
+            return Err(S3Error::new(Code::EntityTooLarge, "Your proposed upload exceeds the maximum allowed size"));
+        }
+        Ok(())
+    }
+
+    /// After the body's end: whether all that was said of it is true.
+    ///
+    /// # Errors
+    /// What was not.
+    pub fn finish(self) -> S3Result<Finish> {
+        if self.length.is_some_and(|length| length != self.seen) {
+            return Err(S3Error::new(
+                Code::IncompleteBody,
+                "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+            ));
+        }
+        let trailer = match self.decoder {
+            Some(decoder) => decoder.finish()?,
+            None => Vec::new(),
+        };
+        if let Some((wanted, sha256)) = self.sha256
+            && <[u8; 32]>::from(sha256.finalize()) != wanted
+        {
+            return Err(S3Error::new(
+                Code::XAmzContentSHA256Mismatch,
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+            ));
+        }
+        let malformed = || S3Error::new(Code::MalformedTrailerError, "The trailer is not the one that was announced.");
+        let wanted: Option<Checksum> = match self.declared {
+            Declared::None => None,
+            Declared::Header(checksum) => Some(checksum),
+            Declared::Trailer(kind) => {
+                let text = trailer.iter().find(|(name, _)| name == kind.header()).ok_or_else(malformed)?;
+                Some(s3_checksum::parse(kind, &text.1)?)
+            }
+        };
+        let undeclared =
+            |name: &str| name.starts_with("x-amz-checksum-") && wanted.as_ref().is_none_or(|w| w.kind.header() != name);
+        if trailer.iter().any(|(name, _)| undeclared(name)) {
+            return Err(malformed());
+        }
+        if let (Some(wanted), Some(hasher)) = (&wanted, self.hasher)
+            && hasher.finish() != *wanted
+        {
+            let name = wanted.kind.header().trim_start_matches("x-amz-checksum-").to_ascii_uppercase();
+            return Err(S3Error::new(
+                Code::BadDigest,
+                format!("The {name} you specified did not match the calculated checksum."),
+            ));
+        }
+        Ok(Finish { md5: self.md5, checksum: wanted })
+    }
+}
+
+fn number(headers: &HeaderMap, name: &str) -> S3Result<Option<u64>> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or("").trim();
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(S3Error::new(Code::InvalidArgument, format!("{name} is not a number")));
+    }
+    text.parse().map(Some).map_err(|_| S3Error::new(Code::InvalidArgument, format!("{name} is out of range")))
+}
+
+/// Reads a whole body that is XML.
+///
+/// # Errors
+/// What [`Checks`] say, and `EntityTooLarge` past the common limit.
+pub async fn read_whole(incoming: &mut Incoming, mut checks: Checks) -> S3Result<Vec<u8>> {
+    let too_large = || S3Error::new(Code::EntityTooLarge, "The XML of the request is too large");
+    let limit = limits::S3_XML_BYTES_MAX;
+    if checks.announced().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
+        return Err(too_large());
+    }
+    let (mut whole, mut pieces) = (Vec::new(), Vec::new());
+    while let Some(data) = incoming.next().await? {
+        checks.push(data, &mut pieces)?;
+        for piece in pieces.drain(..) {
+            if whole.len() + piece.len() > limit {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&piece);
+        }
+    }
+    let finish = checks.finish()?;
+    if let Some(md5) = finish.md5
+        && <[u8; 16]>::from(md5::Md5::digest(&whole)) != md5
+    {
+        return Err(crate::domain::Refusal::BadDigest.into());
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests;
