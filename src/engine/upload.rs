@@ -245,7 +245,7 @@ impl Upload {
     }
 
     fn received_in_records(&self) -> u64 {
-        self.done.iter().map(|r| r.payload_len).sum::<u64>() + self.writer.len()
+        self.done.iter().map(|r| r.payload_len).sum::<u64>() + self.writer.payload_len()
     }
 
     /// Commits. Goes on to its end even where the returned future is dropped: a camera that hangs
@@ -265,7 +265,7 @@ impl Upload {
             return Err(Refusal::BadDigest.into());
         }
         let mut records = self.done;
-        if records.is_empty() || self.writer.len() > 0 {
+        if records.is_empty() || self.writer.payload_len() > 0 {
             records.push(self.writer.finish().await?);
         }
         self.hold.shrink_to(self.received);

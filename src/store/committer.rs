@@ -168,13 +168,16 @@ pub struct Committer {
     pub seq: u64,
 }
 
+/// An answer that waits for its group: it is given the group's failure, if there is one.
+type Answer = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+
 /// A group under way.
 struct Group {
     frames: Vec<u8>,
     runs: Vec<Run>,
     keeps: Vec<(Reservation, u64)>,
     holds: Vec<Hold>,
-    answers: Vec<Box<dyn FnOnce(Option<&StoreError>) + Send>>,
+    answers: Vec<Answer>,
     bytes: u64,
     /// Sequence of the last change before the group.
     after: u64,
@@ -468,7 +471,7 @@ impl Committer {
         let now = self.world.clock.now();
         apply.begin(self.seq, now);
         apply.event(&event)?;
-        encode_frame(&mut group.frames, &self.journal.store_id(), self.journal.len(), self.seq, now, &event);
+        encode_frame(&mut group.frames, &self.journal.store_id(), self.journal.bytes(), self.seq, now, &event);
         Ok(())
     }
 
@@ -690,7 +693,7 @@ impl Committer {
         for id in dead {
             self.volumes.remove(id)?;
         }
-        if self.journal.len() > JOURNAL_BYTES_MAX {
+        if self.journal.bytes() > JOURNAL_BYTES_MAX {
             self.compact_journal()?;
         }
         Ok(())

@@ -165,7 +165,7 @@ impl Run<'_> {
     }
 
     async fn put(&mut self, at: usize) -> bool {
-        let (media, name) = (self.chance.below(2) as usize, format!("f{}", self.chance.below(24)));
+        let (media, name) = (self.chance.index(2), format!("f{}", self.chance.below(24)));
         let file = File {
             pieces: vec![(self.chance.next(), self.size())],
             lock: if self.chance.one_in(12) { Lock::Locked } else { Lock::Open },
@@ -188,7 +188,7 @@ impl Run<'_> {
         let mut uploads = Vec::new();
         let first = self.chance.below(24);
         for n in 0..count {
-            let (media, name) = (self.chance.below(2) as usize, format!("f{}", (first + n) % 24));
+            let (media, name) = (self.chance.index(2), format!("f{}", (first + n) % 24));
             let size = self.size().min(200_000);
             uploads.push((media, name, File { pieces: vec![(self.chance.next(), size)], lock: Lock::Open }));
         }
@@ -211,7 +211,7 @@ impl Run<'_> {
         let engine = self.engine;
         let under_way = self.model.subs[at].multiparts.len();
         if under_way == 0 || self.chance.one_in(4) {
-            let (media, name) = (self.chance.below(2) as usize, format!("f{}", self.chance.below(24)));
+            let (media, name) = (self.chance.index(2), format!("f{}", self.chance.below(24)));
             let sub = &mut self.model.subs[at];
             let target = bucket(engine, &sub.buckets[media]);
             let result = engine.create_multipart(&operator, &target, new_object(&name, None, Lock::Open)).await;
@@ -221,9 +221,10 @@ impl Run<'_> {
             }
             return stands(&result);
         }
-        let which = self.chance.below(under_way as u64) as usize;
+        let which = self.chance.index(under_way);
         let what = self.chance.below(8);
-        let (number, seed, known) = (1 + self.chance.below(2) as u16, self.chance.next(), self.chance.one_in(2));
+        let number = *self.chance.pick(&[1, 2]);
+        let (seed, known) = (self.chance.next(), self.chance.one_in(2));
         let size = if number == 1 && self.chance.one_in(4) { 5 << 20 } else { self.size() };
         let sub = &mut self.model.subs[at];
         let target = bucket(engine, &sub.buckets[sub.multiparts[which].media]);
@@ -368,7 +369,7 @@ impl Run<'_> {
     }
 
     async fn resize(&mut self, at: usize) -> bool {
-        let space = 1 + self.chance.below(3) as u32;
+        let space = *self.chance.pick(&[1, 2, 3]);
         let engine = self.engine;
         let sub = &mut self.model.subs[at];
         let named = sub_ref(engine, &sub.ak, &sub.sk).unwrap();
@@ -575,14 +576,14 @@ fn cut_and_come_back(seed: u64, rounds: u64, rebuilds: bool) {
 
 #[test]
 fn what_was_acknowledged_is_there_after_any_power_cut() {
-    for seed in seeds(12) {
+    for seed in seeds(6) {
         cut_and_come_back(seed, 4, false);
     }
 }
 
 #[test]
 fn the_index_is_made_anew_from_volumes_and_journal() {
-    for seed in seeds(8) {
+    for seed in seeds(5) {
         cut_and_come_back(1_000_000 + seed, 4, true);
     }
 }

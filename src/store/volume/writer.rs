@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{BLOCK, BlockSum, block_sum, header_len, sectors};
+use super::record::{BLOCK_LEN, BlockSum, block_sum, header_len, sectors};
 use super::{Reservation, Volumes};
 use crate::domain::{Metadata, ObjectKey};
 use crate::store::error::{Doing, StoreError};
@@ -70,13 +70,13 @@ impl RecordWriter {
     }
 
     /// Payload bytes so far.
-    pub fn len(&self) -> u64 {
+    pub fn payload_len(&self) -> u64 {
         self.written + self.buffer.len() as u64
     }
 
     /// Payload bytes that there is still room for.
     pub fn room(&self) -> u64 {
-        self.payload_max - self.len()
+        self.payload_max - self.payload_len()
     }
 
     /// More bytes, at most [`RecordWriter::room`].
@@ -96,7 +96,7 @@ impl RecordWriter {
 
     /// Sums the blocks that are full, and the last one where there is no more to come.
     fn sum(&mut self, last: bool) {
-        let block = BLOCK as usize;
+        let block = BLOCK_LEN;
         while self.buffer.len() - self.summed >= block || (last && self.summed < self.buffer.len()) {
             let end = (self.summed + block).min(self.buffer.len());
             let number = self.blocks.len() as u64;
@@ -128,7 +128,7 @@ impl RecordWriter {
     /// No more bytes.
     pub async fn finish(mut self) -> Result<Written, StoreError> {
         self.sum(true);
-        let payload_len = self.len();
+        let payload_len = self.payload_len();
         if self.reservation.is_some() && !self.buffer.is_empty() {
             self.flush().await?;
         }
