@@ -518,6 +518,9 @@ impl Committer {
     }
 
     fn part(&mut self, apply: &mut Apply<'_>, group: &mut Group, new: NewPart) -> Result<Receipt, Failure> {
+        if apply.sub_account(super::index::owner_of(new.bucket).0)?.is_none() {
+            return Err(Refusal::NoBucket.into());
+        }
         match apply.upload(new.bucket, new.upload)? {
             Some(row) if row.done.is_none() && row.key == new.key => {}
             _ => return Err(Refusal::NoUpload.into()),

@@ -107,17 +107,22 @@ impl RecordWriter {
 
     /// Writes the buffer, all of which is summed: a stride is whole blocks, or the last.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let Some(reservation) = &self.reservation else { return Ok(()) };
+        // It goes along with the write: where the upload is dropped meanwhile, its room is given back
+        // only when nothing is written into it any more.
+        let Some(reservation) = self.reservation.take() else { return Ok(()) };
         let volume = Arc::clone(&reservation.volume);
         let at = reservation.extent.offset + self.header_len + self.written;
         let data = std::mem::take(&mut self.buffer);
         let len = data.len();
         let lane = self.volumes.lane(&volume).clone();
-        let data = lane
+        let (data, reservation, written) = lane
             .run(move || {
-                volume.file.write_all_at(&data, at).doing(|| format!("write volume {}", volume.id)).map(|()| data)
+                let written = volume.file.write_all_at(&data, at).doing(|| format!("write volume {}", volume.id));
+                (data, reservation, written)
             })
-            .await??;
+            .await?;
+        self.reservation = Some(reservation);
+        written?;
         self.buffer = data;
         self.buffer.clear();
         self.written += len as u64;
