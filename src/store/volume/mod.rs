@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use self::lane::Lane;
-use self::record::{Extent, Header, SECTOR, sectors};
+use self::record::{Extent, Header, SECTOR, SECTOR_LEN, sectors};
 use super::codec::{Decoder, Encoder, Malformed};
 use super::error::{Doing, StoreError};
 use crate::config::Reserve;
@@ -140,7 +140,7 @@ impl Volume {
 
     /// The header at `offset`, checked against where it stands; `None` where there is none.
     pub fn read_header(&self, offset: u64) -> Result<Option<Header>, StoreError> {
-        let mut first = vec![0; SECTOR as usize];
+        let mut first = vec![0; SECTOR_LEN];
         let len = self.file.len().doing(|| format!("measure volume {}", self.id))?;
         if offset.saturating_add(SECTOR) > len {
             return Ok(None);
@@ -475,7 +475,7 @@ fn first_sector(id: VolumeId, store_id: [u8; 16], key: [u8; 32], size: u64) -> V
     let sum = blake3::hash(&out.0);
     out.raw(&sum.as_bytes()[..16]);
     let mut bytes = out.take();
-    bytes.resize(SECTOR as usize, 0);
+    bytes.resize(SECTOR_LEN, 0);
     bytes
 }
 
@@ -489,7 +489,7 @@ fn open_volume(
 ) -> Result<Option<Volume>, StoreError> {
     let doing = || format!("open volume {}", path.display());
     let file = world.disk.open(path).doing(doing)?;
-    let mut bytes = vec![0; SECTOR as usize];
+    let mut bytes = vec![0; SECTOR_LEN];
     if file.len().doing(doing)? < SECTOR {
         return Ok(None);
     }
