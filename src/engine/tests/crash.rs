@@ -51,6 +51,8 @@ struct Sub {
     buckets: [String; 2],
     spaces: Vec<u32>,
     at_the_end: Vec<AtTheEnd>,
+    /// It looped at some time since it was looked at last.
+    looped: bool,
     /// Whether it may be open, whether it may be closed.
     open: (bool, bool),
     files: BTreeMap<(usize, String), Slot>,
@@ -76,6 +78,7 @@ impl Sub {
             buckets: [opened.record_bucket.as_str().to_owned(), opened.picture_bucket.as_str().to_owned()],
             spaces: vec![space],
             at_the_end: vec![AtTheEnd::Stop],
+            looped: false,
             open: (true, false),
             files: BTreeMap::new(),
             multiparts: Vec::new(),
@@ -91,7 +94,7 @@ impl Sub {
     }
 
     fn may_loop(&self) -> bool {
-        self.at_the_end.contains(&AtTheEnd::Overwrite)
+        self.looped || self.at_the_end.contains(&AtTheEnd::Overwrite)
     }
 
     /// An upload of `file` ended so.
@@ -363,10 +366,7 @@ impl Run<'_> {
         let engine = self.engine;
         let sub = &mut self.model.subs[at];
         let named = sub_ref(engine, &sub.ak, &sub.sk).unwrap();
-        // What an overwrite has taken until now is looked at first: afterwards nobody could tell.
-        if sub.may_loop() && at_the_end == AtTheEnd::Stop {
-            observe(engine, sub, "before the loop ends").await;
-        }
+        sub.looped = sub.may_loop();
         let result = engine.set_sub_account_space_policy(&platform(engine), &named, at_the_end).await;
         match &result {
             Ok(()) => sub.at_the_end = vec![at_the_end],
@@ -469,6 +469,7 @@ async fn verify(engine: &Engine, model: &mut Model, when: &str) {
         let right = sub.at_the_end.iter().any(|&e| loops(e) == view.loops);
         assert!(right, "{when}: loops: {}, may {:?}", view.loops, sub.at_the_end);
         observe(engine, sub, when).await;
+        sub.looped = false;
         sub.at_the_end = vec![if view.loops { AtTheEnd::Overwrite } else { AtTheEnd::Stop }];
         let mut used: u64 = sub.files.values().flat_map(|s| &s.may[0]).map(|f| bytes_of(f).len() as u64).sum();
         assert_eq!(view.recordings + view.pictures, sub.files.len() as u64, "{when}: files counted");

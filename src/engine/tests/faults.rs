@@ -345,3 +345,46 @@ fn many_files_are_cleared_and_a_closed_sub_account_is_emptied_across_a_crash() {
         });
     }
 }
+
+/// The power goes while a file is being replaced: of the new one the header reached the disk, and
+/// not the bytes.
+#[test]
+fn a_cut_upload_does_not_replace_what_was_there() {
+    let runtime = runtime();
+    for rebuild in [false, true] {
+        for cut in 0..14 {
+            let rig = Rig::new(8, GB);
+            let (engine, name) = runtime.block_on(begin(&rig));
+            let stored = runtime.block_on(async {
+                let target = bucket(&engine, &name);
+                store(&engine, &target, "k", 1, 300_000).await.unwrap();
+                rig.disk.fail_after(cut);
+                store(&engine, &target, "k", 2, 300_000).await.is_ok()
+            });
+            rig.disk.power_cut(|operation| match operation.kind {
+                UnsyncedKind::Write { len, .. } if len > 8192 => Survival::Lost,
+                _ => Survival::Kept,
+            });
+            drop(engine);
+            for _ in 0..2 {
+                if rebuild {
+                    rig.lose_index();
+                    rig.rebuild().unwrap();
+                }
+                let engine = rig.open().unwrap();
+                runtime.block_on(async {
+                    let when = format!("cut {cut}, rebuild {rebuild}, stored {stored}");
+                    engine.settle().await.unwrap();
+                    // Not acknowledged, it may have happened all the same, but then wholly.
+                    let target = bucket(&engine, &name);
+                    let new = read(&engine, &target, "k").await.is_ok_and(|bytes| bytes == content(2, 300_000));
+                    let seed = if stored || new { 2 } else { 1 };
+                    all_there(&engine, &name, &[("k".to_owned(), seed, 300_000)], &when).await;
+                    // The next group, after which nobody looks at the one before.
+                    store(&engine, &bucket(&engine, &name), "other", 3, 10).await.unwrap();
+                    engine.close().await.unwrap();
+                });
+            }
+        }
+    }
+}
