@@ -1,0 +1,4 @@
+//! The whole crate from its public side, in one process.
+
+mod planes;
+mod tidy;
