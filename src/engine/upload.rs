@@ -84,7 +84,7 @@ impl Engine {
     }
 
     async fn begin(&self, bucket: &BucketRef, key: ObjectKey, target: Target, length: Option<u64>) -> Result<Upload> {
-        let hold = self.admit(bucket.sub_account, length.unwrap_or(0)).await?;
+        let hold = self.admit(bucket.sub_account, length.unwrap_or(0), 0).await?;
         let first = match length {
             Some(length) => length.min(self.inner.store.volumes.segment_max()),
             None => INLINE_MAX,
@@ -115,8 +115,9 @@ impl Engine {
         Ok(RecordWriter::new(&self.inner.store.volumes, self.inner.world.entropy.bytes(), key, metadata, payload_max)?)
     }
 
-    /// Reserves room for an upload; waits for an overwrite that makes it.
-    pub(super) async fn admit(&self, id: SubAccountId, len: u64) -> Result<Hold> {
+    /// Reserves `len` bytes for an upload that holds `own` bytes already; waits for an overwrite
+    /// that makes room.
+    async fn admit(&self, id: SubAccountId, len: u64, own: u64) -> Result<Hold> {
         let catalog = &self.inner.store.catalog;
         let mut changed = catalog.watch();
         let deadline = tokio::time::Instant::now() + ROOM_WAIT_MAX;
@@ -127,6 +128,16 @@ impl Engine {
                 (Admission::Fits, Some(hold)) => return Ok(hold),
                 (Admission::LargerThanTheSpace, _) => {
                     return Err(Refusal::LargerThanTheSpace { granted: space.granted }.into());
+                }
+                // Nobody waits for room that only the upload itself could give back.
+                (Admission::AfterFreeing(_), _) if Bytes::new(own.saturating_add(len)) > space.granted => {
+                    return Err(Refusal::LargerThanTheSpace { granted: space.granted }.into());
+                }
+                (Admission::AfterFreeing(_), _)
+                    if space.held.saturating_add(Bytes::new(own.saturating_add(len))) > space.granted =>
+                {
+                    self.refused_full(id).await?;
+                    return Err(Refusal::Full { granted: space.granted }.into());
                 }
                 (Admission::AfterFreeing(over), _) => {
                     // Else the room is that of uploads under way; it comes when they are files. Where
@@ -223,7 +234,7 @@ impl Upload {
         let ahead = need.max(FIRST_STEP);
         let catalog = &self.engine.inner.store.catalog;
         let plenty = catalog.space(self.sub_account).is_some_and(|s| s.free().get() >= ahead.saturating_mul(4));
-        let more = self.engine.admit(self.sub_account, if plenty { ahead } else { need }).await?;
+        let more = self.engine.admit(self.sub_account, if plenty { ahead } else { need }, held).await?;
         self.hold.merge(more);
         Ok(())
     }
@@ -245,7 +256,7 @@ impl Upload {
     }
 
     fn received_in_records(&self) -> u64 {
-        self.done.iter().map(|r| r.payload_len).sum::<u64>() + self.writer.len()
+        self.done.iter().map(|r| r.payload_len).sum::<u64>() + self.writer.payload_len()
     }
 
     /// Commits. Goes on to its end even where the returned future is dropped: a camera that hangs
@@ -265,7 +276,7 @@ impl Upload {
             return Err(Refusal::BadDigest.into());
         }
         let mut records = self.done;
-        if records.is_empty() || self.writer.len() > 0 {
+        if records.is_empty() || self.writer.payload_len() > 0 {
             records.push(self.writer.finish().await?);
         }
         self.hold.shrink_to(self.received);

@@ -145,7 +145,7 @@ struct Report {
 pub async fn run(options: CamerasOptions) -> io::Result<()> {
     let world = os::world();
     let material = Arc::new(Material::gather(&options, &*world.disk)?);
-    let service = Endpoint::parse(&options.soap)?;
+    let service = Endpoint::parse(&options.soap)?.or_path("/services/VideoCloudStorage");
     let mut platform = Platform::new(service, options.account.clone(), Secret::new(options.password.clone()));
     let mut cameras = Vec::new();
     for number in 0..options.cameras {

@@ -109,6 +109,15 @@ impl Endpoint {
         Ok(Self { address: format!("{}:{port}", authority.host()), host, path })
     }
 
+    /// With this path where the URL named none.
+    #[must_use]
+    pub fn or_path(mut self, path: &str) -> Self {
+        if self.path == "/" {
+            path.clone_into(&mut self.path);
+        }
+        self
+    }
+
     /// `host[:port]`, as it is sent and signed.
     pub fn host(&self) -> &str {
         &self.host

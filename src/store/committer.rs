@@ -37,8 +37,8 @@ use crate::world::World;
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// …or after so many bytes of uploads, which bounds what a start has to look through.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
-/// The journal is begun anew past this length.
-const JOURNAL_BYTES_MAX: u64 = 16 << 20;
+/// The journal is begun anew past this length; in unit tests so soon that every crash meets it.
+const JOURNAL_BYTES_MAX: u64 = if cfg!(test) { 8 << 10 } else { 16 << 20 };
 
 /// Why a change did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -168,13 +168,16 @@ pub struct Committer {
     pub seq: u64,
 }
 
+/// An answer that waits for its group: it is given the group's failure, if there is one.
+type Answer = Box<dyn FnOnce(Option<&StoreError>) + Send>;
+
 /// A group under way.
 struct Group {
     frames: Vec<u8>,
     runs: Vec<Run>,
     keeps: Vec<(Reservation, u64)>,
     holds: Vec<Hold>,
-    answers: Vec<Box<dyn FnOnce(Option<&StoreError>) + Send>>,
+    answers: Vec<Answer>,
     bytes: u64,
     /// Sequence of the last change before the group.
     after: u64,
@@ -468,7 +471,7 @@ impl Committer {
         let now = self.world.clock.now();
         apply.begin(self.seq, now);
         apply.event(&event)?;
-        encode_frame(&mut group.frames, &self.journal.store_id(), self.journal.len(), self.seq, now, &event);
+        encode_frame(&mut group.frames, &self.journal.store_id(), self.journal.bytes(), self.seq, now, &event);
         Ok(())
     }
 
@@ -515,6 +518,9 @@ impl Committer {
     }
 
     fn part(&mut self, apply: &mut Apply<'_>, group: &mut Group, new: NewPart) -> Result<Receipt, Failure> {
+        if apply.sub_account(super::index::owner_of(new.bucket).0)?.is_none() {
+            return Err(Refusal::NoBucket.into());
+        }
         match apply.upload(new.bucket, new.upload)? {
             Some(row) if row.done.is_none() && row.key == new.key => {}
             _ => return Err(Refusal::NoUpload.into()),
@@ -690,7 +696,7 @@ impl Committer {
         for id in dead {
             self.volumes.remove(id)?;
         }
-        if self.journal.len() > JOURNAL_BYTES_MAX {
+        if self.journal.bytes() > JOURNAL_BYTES_MAX {
             self.compact_journal()?;
         }
         Ok(())

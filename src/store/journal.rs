@@ -33,7 +33,8 @@ use crate::world::{Disk, DiskFile};
 
 const MAGIC: &[u8; 8] = b"kdjourna";
 const VERSION: u16 = 1;
-const HEAD: u64 = 32;
+const HEAD_LEN: usize = 32;
+const HEAD: u64 = HEAD_LEN as u64;
 const FRAME_HEAD: usize = 20;
 const BODY_MAX: u32 = 64 << 20;
 
@@ -176,7 +177,7 @@ impl Journal {
                 return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
             }
             let mut frames = Vec::new();
-            let mut at = HEAD as usize;
+            let mut at = HEAD_LEN;
             while head_ok && let Some((frame, next, _)) = decode_frame(&bytes, at, &store_id) {
                 frames.push(frame);
                 at = next;
@@ -218,7 +219,7 @@ impl Journal {
     }
 
     /// Bytes of the file.
-    pub fn len(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.len
     }
 

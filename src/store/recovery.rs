@@ -27,7 +27,7 @@ use super::volume::{RoomMark, Volume, Volumes};
 use crate::domain::{ObjectId, VolumeId};
 
 /// Changes of a rebuild that go into one transaction.
-const CHANGES_PER_TRANSACTION: usize = 5_000;
+const CHANGES_PER_TRANSACTION: usize = if cfg!(test) { 7 } else { 5_000 };
 
 /// What a start found.
 #[derive(Clone, Debug, Default, Serialize)]

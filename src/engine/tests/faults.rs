@@ -288,3 +288,60 @@ fn a_missing_index_or_journal_is_said_and_what_to_do() {
     let said = rig.rebuild().err().unwrap().to_string();
     assert!(said.contains("journal"), "{said}");
 }
+
+#[test]
+fn many_files_are_cleared_and_a_closed_sub_account_is_emptied_across_a_crash() {
+    let runtime = runtime();
+    let rig = Rig::new(7, GB);
+    let engine = rig.open().unwrap();
+    let operator = Caller::operator();
+    let platform = runtime.block_on(async {
+        open_account(&engine, 100).await;
+        super::rig::platform(&engine)
+    });
+    let subs = runtime.block_on(async {
+        let (cleared, closed) = (open_sub(&engine, 1).await, open_sub(&engine, 1).await);
+        for sub in [&cleared, &closed] {
+            let buckets = [bucket(&engine, sub.record_bucket.as_str()), bucket(&engine, sub.picture_bucket.as_str())];
+            for n in 0..600_u64 {
+                let lock = if n % 100 == 7 { Lock::Locked } else { Lock::Open };
+                let target = &buckets[usize::from(n.is_multiple_of(3))];
+                put(&engine, target, &format!("f{n}"), &content(n, 100), true, lock, 100).await.unwrap();
+            }
+            let multi =
+                engine.create_multipart(&operator, &buckets[0], new_object("m", None, Lock::Open)).await.unwrap();
+            let mut part = engine.put_part(&operator, &buckets[0], &key("m"), multi, 1, None).await.unwrap();
+            part.write(Buf::from_static(b"a part of nothing")).await.unwrap();
+            part.finish(Finish::default()).await.unwrap();
+        }
+        let named = super::rig::sub_ref(&engine, cleared.access_key.as_str(), cleared.secret.expose()).unwrap();
+        engine.clear_sub_account_files(&platform, &named).await.unwrap();
+        let view = engine.sub_account_view(&operator, cleared.access_key.as_str()).await.unwrap();
+        assert_eq!((view.recordings + view.pictures, view.locked_files), (6, 6));
+        let again = engine.clear_sub_account_files(&platform, &named).await;
+        assert!(matches!(again, Err(Error::Refused(Refusal::NothingToClear))), "{again:?}");
+        let named = super::rig::sub_ref(&engine, closed.access_key.as_str(), closed.secret.expose()).unwrap();
+        engine.close_sub_account(&platform, &named).await.unwrap();
+        assert!(engine.credential(closed.access_key.as_str()).unwrap().is_none(), "its key is dead at once");
+        [cleared, closed]
+    });
+    rig.disk.crash(0, Fate::LoseAll);
+    drop(engine);
+    for rebuild in [false, true] {
+        if rebuild {
+            rig.lose_index();
+            rig.rebuild().unwrap();
+        }
+        let engine = rig.open().unwrap();
+        runtime.block_on(async {
+            engine.settle().await.unwrap();
+            engine.settle().await.unwrap();
+            assert_sound(&engine, "after the purge").await;
+            let status = engine.status(&operator).await.unwrap();
+            assert_eq!((status.files, status.trash, status.sub_accounts), (6, 0, 1));
+            let view = engine.sub_account_view(&operator, subs[0].access_key.as_str()).await.unwrap();
+            assert_eq!((view.locked_files, view.used_bytes), (6, 617));
+            engine.close().await.unwrap();
+        });
+    }
+}

@@ -52,8 +52,13 @@ impl Chance {
         self.below(n) == 0
     }
 
+    /// A place in something of so many.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap()
+    }
+
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+        &from[self.index(from.len())]
     }
 }
 

@@ -406,3 +406,27 @@ fn what_is_under_way_counts_and_comes_back_when_it_is_given_up() {
         engine.close().await.unwrap();
     });
 }
+
+#[test]
+fn an_upload_of_unknown_length_that_cannot_fit_is_refused_and_not_left_waiting() {
+    runtime().block_on(async {
+        let (_rig, engine) = begin(7, 1_000_000).await;
+        let camera = Camera::open(&engine, 1).await;
+        camera.at_the_end(AtTheEnd::Overwrite).await;
+        camera.put(0, "locked", 400_000, Lock::Locked).await.unwrap();
+        let operator = Caller::operator();
+        let start = std::time::Instant::now();
+        let new = super::rig::new_object("a", None, Lock::Open);
+        let mut upload = engine.put(&operator, &camera.buckets[0], new).await.unwrap();
+        upload.write(content(1, 500_000).into()).await.unwrap();
+        let more = swept(&engine, upload.write(content(1, 200_000).into())).await;
+        assert!(matches!(more, Err(Error::Refused(Refusal::Full { .. }))), "{more:?}");
+        let more = swept(&engine, upload.write(content(1, 600_000).into())).await;
+        assert!(matches!(more, Err(Error::Refused(Refusal::LargerThanTheSpace { .. }))), "{more:?}");
+        drop(upload);
+        assert!(start.elapsed() < Duration::from_secs(20), "it waited");
+        assert_eq!(camera.alerts().await, [("full", "pending")]);
+        assert_eq!(camera.view().await.reserved_bytes, 0);
+        engine.close().await.unwrap();
+    });
+}

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use self::lane::Lane;
-use self::record::{Extent, Header, SECTOR, sectors};
+use self::record::{Extent, Header, SECTOR, SECTOR_LEN, sectors};
 use super::codec::{Decoder, Encoder, Malformed};
 use super::error::{Doing, StoreError};
 use crate::config::Reserve;
@@ -89,6 +89,8 @@ struct Room {
     discarded: Vec<Extent>,
     next_volume: u32,
     next_dir: usize,
+    /// Whether operators have been told that the disks are full.
+    said_full: bool,
 }
 
 #[derive(Debug)]
@@ -138,7 +140,7 @@ impl Volume {
 
     /// The header at `offset`, checked against where it stands; `None` where there is none.
     pub fn read_header(&self, offset: u64) -> Result<Option<Header>, StoreError> {
-        let mut first = vec![0; SECTOR as usize];
+        let mut first = vec![0; SECTOR_LEN];
         let len = self.file.len().doing(|| format!("measure volume {}", self.id))?;
         if offset.saturating_add(SECTOR) > len {
             return Ok(None);
@@ -239,10 +241,16 @@ impl Volumes {
                 Ok((volume, extent)) => {
                     room.next_dir = (dir + 1) % self.dirs.len();
                     room.open.insert((extent.volume, extent.offset), extent.len);
+                    if std::mem::take(&mut room.said_full) {
+                        tracing::info!("there is room on the disks again; uploads are taken");
+                    }
                     return Ok(Reservation { volume, extent, owner: Arc::clone(self), kept: false });
                 }
                 Err(error) => last = error,
             }
+        }
+        if matches!(last, StoreError::DiskFull) && !std::mem::replace(&mut room.said_full, true) {
+            tracing::error!("no disk has room above storage.reserve: uploads get 503 until there is some");
         }
         Err(last)
     }
@@ -254,6 +262,11 @@ impl Volumes {
             let id = VolumeId::new(room.next_volume);
             let volume = Arc::new(self.create(id, dir, len)?);
             room.next_volume += 1;
+            if let Some(full) = room.active[dir].take() {
+                // What was set aside and will not be used goes back.
+                let rest = Extent { volume: full.volume.id, offset: full.tail, len: full.allocated - full.tail };
+                room.discarded.extend(Some(rest).filter(|rest| rest.len > 0));
+            }
             self.files.write().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&volume));
             room.active[dir] = Some(Active { volume, tail: SECTOR, allocated: SECTOR });
         }
@@ -462,7 +475,7 @@ fn first_sector(id: VolumeId, store_id: [u8; 16], key: [u8; 32], size: u64) -> V
     let sum = blake3::hash(&out.0);
     out.raw(&sum.as_bytes()[..16]);
     let mut bytes = out.take();
-    bytes.resize(SECTOR as usize, 0);
+    bytes.resize(SECTOR_LEN, 0);
     bytes
 }
 
@@ -476,7 +489,7 @@ fn open_volume(
 ) -> Result<Option<Volume>, StoreError> {
     let doing = || format!("open volume {}", path.display());
     let file = world.disk.open(path).doing(doing)?;
-    let mut bytes = vec![0; SECTOR as usize];
+    let mut bytes = vec![0; SECTOR_LEN];
     if file.len().doing(doing)? < SECTOR {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{BLOCK, Header, block_sum};
+use super::record::{BLOCK, BLOCK_LEN, Header, block_sum};
 use super::{Volume, Volumes};
 use crate::domain::ObjectId;
 use crate::store::error::{Doing, StoreError};
@@ -117,7 +117,7 @@ impl RecordReader {
     }
 
     fn verify(&self, first: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        for (number, block) in (first..).zip(bytes.chunks(BLOCK as usize)) {
+        for (number, block) in (first..).zip(bytes.chunks(BLOCK_LEN)) {
             let right = usize::try_from(number).ok().and_then(|n| self.header.blocks.get(n));
             if right != Some(&block_sum(&self.header.nonce, number, block)) {
                 return Err(StoreError::Damaged(format!(

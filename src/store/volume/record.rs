@@ -45,9 +45,13 @@ use crate::domain::{
 use crate::store::codec::{Decoder, Encoder, Malformed};
 
 /// Everything in a volume begins at a multiple of this.
-pub const SECTOR: u64 = 4096;
+pub const SECTOR: u64 = SECTOR_LEN as u64;
+/// [`SECTOR`], for memory.
+pub const SECTOR_LEN: usize = 4096;
 /// Payload bytes that one block checksum covers.
-pub const BLOCK: u64 = 64 << 10;
+pub const BLOCK: u64 = BLOCK_LEN as u64;
+/// [`BLOCK`], for memory.
+pub const BLOCK_LEN: usize = 64 << 10;
 /// Bytes of a header before its variable fields.
 pub const FIXED: usize = 166;
 const _: () = assert!(8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 16 + 2 + 16 + 4 + 8 + 8 + 8 + 8 + 16 == FIXED);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::record::{BLOCK, BlockSum, block_sum, header_len, sectors};
+use super::record::{BLOCK_LEN, BlockSum, block_sum, header_len, sectors};
 use super::{Reservation, Volumes};
 use crate::domain::{Metadata, ObjectKey};
 use crate::store::error::{Doing, StoreError};
@@ -70,13 +70,13 @@ impl RecordWriter {
     }
 
     /// Payload bytes so far.
-    pub fn len(&self) -> u64 {
+    pub fn payload_len(&self) -> u64 {
         self.written + self.buffer.len() as u64
     }
 
     /// Payload bytes that there is still room for.
     pub fn room(&self) -> u64 {
-        self.payload_max - self.len()
+        self.payload_max - self.payload_len()
     }
 
     /// More bytes, at most [`RecordWriter::room`].
@@ -96,7 +96,7 @@ impl RecordWriter {
 
     /// Sums the blocks that are full, and the last one where there is no more to come.
     fn sum(&mut self, last: bool) {
-        let block = BLOCK as usize;
+        let block = BLOCK_LEN;
         while self.buffer.len() - self.summed >= block || (last && self.summed < self.buffer.len()) {
             let end = (self.summed + block).min(self.buffer.len());
             let number = self.blocks.len() as u64;
@@ -107,17 +107,22 @@ impl RecordWriter {
 
     /// Writes the buffer, all of which is summed: a stride is whole blocks, or the last.
     async fn flush(&mut self) -> Result<(), StoreError> {
-        let Some(reservation) = &self.reservation else { return Ok(()) };
+        // It goes along with the write: where the upload is dropped meanwhile, its room is given back
+        // only when nothing is written into it any more.
+        let Some(reservation) = self.reservation.take() else { return Ok(()) };
         let volume = Arc::clone(&reservation.volume);
         let at = reservation.extent.offset + self.header_len + self.written;
         let data = std::mem::take(&mut self.buffer);
         let len = data.len();
         let lane = self.volumes.lane(&volume).clone();
-        let data = lane
+        let (data, reservation, written) = lane
             .run(move || {
-                volume.file.write_all_at(&data, at).doing(|| format!("write volume {}", volume.id)).map(|()| data)
+                let written = volume.file.write_all_at(&data, at).doing(|| format!("write volume {}", volume.id));
+                (data, reservation, written)
             })
-            .await??;
+            .await?;
+        self.reservation = Some(reservation);
+        written?;
         self.buffer = data;
         self.buffer.clear();
         self.written += len as u64;
@@ -128,7 +133,7 @@ impl RecordWriter {
     /// No more bytes.
     pub async fn finish(mut self) -> Result<Written, StoreError> {
         self.sum(true);
-        let payload_len = self.len();
+        let payload_len = self.payload_len();
         if self.reservation.is_some() && !self.buffer.is_empty() {
             self.flush().await?;
         }
