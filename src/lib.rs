@@ -1,14 +1,24 @@
 //! kandian (看店): the cloud store of 中国电信手机看店云存储技术规范 V1.2 in one binary.
 //!
-//! An arrow is an import; it runs from right to left:
+//! Its rooms, and which rooms each may name:
 //!
 //! ```text
-//! domain ← wire world config telemetry ← vault ← store ← engine ← { s3 soap api } ← app ← cli ← main
-//! sim, bench: strangers that use the wire and never see engine or store
+//! domain telemetry     →
+//! wire world config    → domain
+//! vault                → domain world
+//! store                → domain world config telemetry vault
+//! engine               → domain wire world config telemetry vault store
+//! http                 → domain telemetry
+//! s3 soap api          → domain wire config telemetry http engine
+//! app                  → domain world config telemetry http engine s3 soap api
+//! cli                  → domain world config telemetry http engine api app sim bench
+//! sim                  → domain wire world http
+//! bench                → domain wire world http sim
 //! ```
 //!
-//! `docs/architecture.md` says what lives in each room and what is deliberately absent from it;
-//! `tests/it/tidy.rs` holds the arrows.
+//! `s3`, `soap` and `api` are faces of the engine and never see one another or the store. `sim` and `bench` are
+//! strangers: they know the wire and nothing behind it. `docs/architecture.md` says what lives in each room and what is
+//! deliberately absent from it; `tests/it/tidy.rs` holds this map, the sources and that page against each other.
 
 pub mod api;
 pub mod app;

@@ -1,7 +1,7 @@
 //! The data plane: S3 over HTTP. A thin face of the engine.
 //!
 //! A request goes through it in this order, and so do its errors: the target is read, the
-//! signature verified ([`auth`]), the bucket looked up, the operation found ([`route`]), its
+//! signature verified (`auth`), the bucket looked up, the operation found (`route`), its
 //! headers read, the engine asked for admission, and only then the body is polled (which is when
 //! hyper sends `100 Continue`). Absent: storage, quota, locks; all that is the engine's.
 

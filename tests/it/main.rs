@@ -1,0 +1,5 @@
+//! The whole crate from its public side, in one process.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy sees only what #[test] marks")]
+
+mod planes;
+mod tidy;
