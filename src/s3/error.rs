@@ -139,6 +139,14 @@ impl S3Error {
         self
     }
 
+    /// What broke inside is logged; the client's words are given.
+    pub fn into_words(self) -> (Code, String) {
+        if let Some(why) = &self.broken {
+            tracing::error!(error = %why, "a part of an S3 request failed");
+        }
+        (self.code, self.message.into_owned())
+    }
+
     /// S3's code.
     #[cfg(test)]
     pub fn code(&self) -> Code {

@@ -1,7 +1,9 @@
 //! The operations, a kind a file, and what they share.
 
 mod bucket;
+mod delete;
 mod get;
+mod legal_hold;
 mod list;
 mod multipart;
 mod put;
@@ -61,14 +63,21 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
     let bucket = plane.engine.bucket(&caller, bucket)?;
     let call = Call { plane, head, caller: &caller, access_key: &access_key, bucket: &bucket };
     match key {
-        None => call.on_bucket(operation?).await,
+        None => call.on_bucket(operation?, signed.payload, incoming).await,
         Some(key) => call.on_object(operation?, key, signed.payload, incoming).await,
     }
 }
 
 impl Call<'_> {
-    async fn on_bucket(&self, operation: Operation) -> S3Result<Response<Body>> {
+    async fn on_bucket(
+        &self,
+        operation: Operation,
+        payload: Payload,
+        incoming: &mut Incoming,
+    ) -> S3Result<Response<Body>> {
         match operation {
+            Operation::DeleteBucket => Err(bucket::delete()),
+            Operation::DeleteObjects => delete::many(self, payload, incoming).await,
             Operation::HeadBucket => Ok(bucket::head(self)),
             Operation::GetBucketLocation => Ok(xml(s3_xml::location(&self.plane.config.region))),
             Operation::GetBucketVersioning => Ok(xml(s3_xml::versioning())),
@@ -81,10 +90,15 @@ impl Call<'_> {
             | Operation::GetObject
             | Operation::HeadObject
             | Operation::PutObject
+            | Operation::PostObject
+            | Operation::CopyObject
             | Operation::DeleteObject
             | Operation::GetObjectTagging
+            | Operation::GetObjectLegalHold
+            | Operation::PutObjectLegalHold
             | Operation::CreateMultipartUpload
             | Operation::UploadPart
+            | Operation::UploadPartCopy
             | Operation::CompleteMultipartUpload
             | Operation::AbortMultipartUpload
             | Operation::ListParts => Err(S3Error::broken("an operation reached the wrong place")),
@@ -105,6 +119,9 @@ impl Call<'_> {
                 self.plane.engine.open_object(self.caller, self.bucket, key).await?;
                 Ok(xml(s3_xml::no_tags()))
             }
+            Operation::GetObjectLegalHold => legal_hold::get(self, key).await,
+            Operation::PutObjectLegalHold => legal_hold::put(self, key, payload, incoming).await,
+            Operation::CopyObject | Operation::UploadPartCopy => Err(S3Error::not_implemented("copies")),
             Operation::PutObject => put::put(self, key, payload, incoming).await,
             Operation::DeleteObject => {
                 self.plane.engine.delete(self.caller, self.bucket, key).await?;
@@ -119,6 +136,9 @@ impl Call<'_> {
             Operation::ListBuckets
             | Operation::HeadBucket
             | Operation::CreateBucket
+            | Operation::DeleteBucket
+            | Operation::DeleteObjects
+            | Operation::PostObject
             | Operation::GetBucketLocation
             | Operation::GetBucketVersioning
             | Operation::ListObjects
