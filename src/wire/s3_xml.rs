@@ -8,7 +8,7 @@ use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::Event;
 
-pub use delete::{Doomed, deleted, read_delete};
+pub use delete::{Doomed, Fate, deleted, read_delete};
 pub use small::{copied, legal_hold, posted, read_legal_hold};
 
 use super::s3_time;

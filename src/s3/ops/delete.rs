@@ -9,7 +9,7 @@ use crate::engine::{BucketRef, Caller, Engine};
 use crate::s3::body::{Checks, Incoming, read_whole};
 use crate::s3::error::{Code, S3Error, S3Result};
 use crate::s3::{route, xml};
-use crate::wire::s3_xml::{self, Doomed};
+use crate::wire::s3_xml::{self, Doomed, Fate};
 use crate::wire::sig::Payload;
 
 /// Deletions that wait together, so that they share a group commit, and leave the queue to others.
@@ -47,7 +47,7 @@ async fn one(engine: Engine, caller: Caller, bucket: BucketRef, doomed: Doomed) 
     Ok(engine.delete(&caller, &bucket, &key).await?)
 }
 
-fn words(outcome: S3Result<()>) -> Result<(), (&'static str, String)> {
+fn words(outcome: S3Result<()>) -> Fate {
     outcome.map_err(|error| {
         let (code, message) = error.into_words();
         (code.name(), message)

@@ -1,11 +1,13 @@
 //! The operations, a kind a file, and what they share.
 
 mod bucket;
+mod copy;
 mod delete;
 mod get;
 mod legal_hold;
 mod list;
 mod multipart;
+mod post;
 mod put;
 mod uploads;
 
@@ -16,7 +18,7 @@ use super::auth::{Authenticated, authenticate};
 use super::body::Incoming;
 use super::error::{Code, S3Error, S3Result};
 use super::route::{self, Operation, Place};
-use super::{Head, Plane, empty, xml};
+use super::{Head, Plane, cors, empty, xml};
 use crate::domain::{ObjectKey, UploadId};
 use crate::engine::{BucketRef, Caller, PutCondition};
 use crate::wire::range::bare;
@@ -42,7 +44,13 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
     let place = route::place(&head.target, head.host_bucket.as_deref())?;
     if head.method == http::Method::OPTIONS {
         // A preflight is never signed.
-        return Err(S3Error::not_implemented("CORS"));
+        return cors::preflight(&head.headers);
+    }
+    if let Place::Bucket(bucket) = &place
+        && let Ok(Operation::PostObject) = route::operation(&head.method, &place, &head.target, &head.headers)
+    {
+        // Its signature is inside.
+        return post::post(plane, head, bucket, incoming).await;
     }
     let Authenticated { caller, signed } = authenticate(plane, head)?;
     let access_key = signed.verified.access_key().as_str().to_owned();
@@ -121,7 +129,8 @@ impl Call<'_> {
             }
             Operation::GetObjectLegalHold => legal_hold::get(self, key).await,
             Operation::PutObjectLegalHold => legal_hold::put(self, key, payload, incoming).await,
-            Operation::CopyObject | Operation::UploadPartCopy => Err(S3Error::not_implemented("copies")),
+            Operation::CopyObject => copy::object(self, key).await,
+            Operation::UploadPartCopy => copy::part(self, key).await,
             Operation::PutObject => put::put(self, key, payload, incoming).await,
             Operation::DeleteObject => {
                 self.plane.engine.delete(self.caller, self.bucket, key).await?;

@@ -56,8 +56,11 @@ pub fn read_delete(body: &[u8]) -> Result<(bool, Vec<Doomed>), MalformedXml> {
     if objects.is_empty() { Err(MalformedXml) } else { Ok((quiet, objects)) }
 }
 
-/// `DeleteResult`: each key that went, or why it did not (code and words).
-pub fn deleted(quiet: bool, outcomes: &[(&str, Result<(), (&'static str, String)>)]) -> String {
+/// That an object went, or why it did not: code and words.
+pub type Fate = Result<(), (&'static str, String)>;
+
+/// `DeleteResult`: what became of each key.
+pub fn deleted(quiet: bool, outcomes: &[(&str, Fate)]) -> String {
     let mut w = Writer::new("DeleteResult");
     for (key, outcome) in outcomes {
         match outcome {
