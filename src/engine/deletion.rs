@@ -56,6 +56,20 @@ impl Engine {
         Ok(())
     }
 
+    /// The lock flag in S3's words, a legal hold: sets or releases it on one file.
+    /// [`Refusal::NoFile`] where there is none.
+    pub async fn set_lock(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey, lock: Lock) -> Result<()> {
+        let _ = caller;
+        let (bucket, key) = (bucket.id, key.clone());
+        self.change(false, move |apply| match apply.object(bucket, &key)? {
+            None => refuse(Refusal::NoFile),
+            Some(row) if row.lock == lock => Ok(Vec::new()),
+            Some(row) => Ok(vec![Event::SetLock { bucket, key, id: row.id, lock }]),
+        })
+        .await?;
+        Ok(())
+    }
+
     /// 7.9: deletes every unlocked file of both buckets that was there when the call began, and
     /// arms the alerts. Done when it returns.
     pub async fn clear_sub_account_files(&self, caller: &Caller, sub: &SubAccountRef) -> Result<()> {

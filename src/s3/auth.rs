@@ -1,9 +1,9 @@
-//! Who calls: the one way to a [`Caller`] on this plane.
+//! Who calls: the only ways to a [`Caller`] on this plane, by a request's signature and by a form's.
 
 use super::error::{Code, S3Error, S3Result};
 use super::{Head, Plane};
-use crate::engine::Caller;
-use crate::wire::sig::{self, SigCode, SigError, Signed, Version};
+use crate::engine::{Caller, Credential};
+use crate::wire::sig::{self, FormClaim, SigCode, SigError, Signed, Version};
 
 /// A caller whose signature is right, and what it covers.
 pub struct Authenticated {
@@ -28,14 +28,34 @@ pub fn authenticate(plane: &Plane, head: &Head) -> S3Result<Authenticated> {
     let Some(claim) = sig::read(&request)? else {
         return Err(S3Error::new(Code::AccessDenied, "Access Denied: the request is not signed."));
     };
-    let Some(credential) = plane.engine.credential(claim.access_key().as_str())? else {
+    let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
+    let signed = claim.verify(&request, credential.secret(), plane.engine.now(), plane.config.clock_skew)?;
+    let caller = credential.caller(&signed.verified);
+    Ok(Authenticated { caller, signed })
+}
+
+/// Verifies the signature of a form's policy; `field` gives a field by its name in lower case.
+///
+/// # Errors
+/// S3's code for the rule that failed.
+pub fn authenticate_form<'a>(plane: &Plane, field: impl Fn(&str) -> Option<&'a str>) -> S3Result<Caller> {
+    let Some(claim) = FormClaim::read(field)? else {
+        return Err(S3Error::new(Code::AccessDenied, "Access Denied: the form has no policy."));
+    };
+    let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
+    let verified = claim.verify(credential.secret(), plane.engine.now(), plane.config.clock_skew)?;
+    Ok(credential.caller(&verified))
+}
+
+fn credential(plane: &Plane, key: &str, version: Version) -> S3Result<Credential> {
+    let Some(credential) = plane.engine.credential(key)? else {
         return Err(SigError::new(
             SigCode::InvalidAccessKeyId,
             "The AWS Access Key Id you provided does not exist in our records.",
         )
         .into());
     };
-    let allowed = match claim.version() {
+    let allowed = match version {
         Version::V2 => plane.config.sig_v2 && credential.sig_v2(),
         Version::V4 => true,
     };
@@ -45,7 +65,5 @@ pub fn authenticate(plane: &Plane, head: &Head) -> S3Result<Authenticated> {
             "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
         ));
     }
-    let signed = claim.verify(&request, credential.secret(), plane.engine.now(), plane.config.clock_skew)?;
-    let caller = credential.caller(&signed.verified);
-    Ok(Authenticated { caller, signed })
+    Ok(credential)
 }

@@ -193,6 +193,12 @@ impl Checks {
         self.announced
     }
 
+    /// Whether a digest of the payload was declared that somebody computed on purpose: Content-MD5
+    /// or a checksum.
+    pub fn digest_declared(&self) -> bool {
+        self.md5.is_some() || self.declared != Declared::None
+    }
+
     /// Whether the body itself says where it ends, so that a cut one cannot pass for whole.
     pub fn knows_its_end(&self) -> bool {
         self.length.is_some() || self.decoder.is_some()

@@ -9,6 +9,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::domain::Refusal;
 use crate::engine;
+use crate::wire::form::BadForm;
+use crate::wire::post_policy::BadPolicy;
 use crate::wire::s3_checksum::BadChecksum;
 use crate::wire::s3_xml::{self, MalformedXml};
 use crate::wire::sig::chunked::ChunkError;
@@ -58,9 +60,11 @@ macro_rules! codes {
 
 codes! {
     AccessDenied 403,
+    AccessForbidden 403,
     AuthorizationHeaderMalformed 400,
     AuthorizationQueryParametersError 400,
     BadDigest 400,
+    BadRequest 400,
     BucketAlreadyExists 409,
     BucketAlreadyOwnedByYou 409,
     BucketNotEmpty 409,
@@ -74,13 +78,16 @@ codes! {
     InvalidPart 400,
     InvalidPartNumber 416,
     InvalidPartOrder 400,
+    InvalidPolicyDocument 400,
     InvalidRange 416,
     InvalidRequest 400,
     InvalidToken 400,
     InvalidURI 400,
     KeyTooLongError 400,
+    MalformedPOSTRequest 400,
     MalformedTrailerError 400,
     MalformedXML 400,
+    MaxPostPreDataLengthExceeded 400,
     MetadataTooLarge 400,
     MethodNotAllowed 405,
     MissingContentLength 411,
@@ -137,6 +144,14 @@ impl S3Error {
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// What broke inside is logged; the client's words are given.
+    pub fn into_words(self) -> (Code, String) {
+        if let Some(why) = &self.broken {
+            tracing::error!(error = %why, "a part of an S3 request failed");
+        }
+        (self.code, self.message.into_owned())
     }
 
     /// S3's code.
@@ -269,6 +284,26 @@ impl From<BadChecksum> for S3Error {
 impl From<BadTarget> for S3Error {
     fn from(error: BadTarget) -> Self {
         Self::new(Code::InvalidURI, error.to_string())
+    }
+}
+
+impl From<BadForm> for S3Error {
+    fn from(error: BadForm) -> Self {
+        let code = match error {
+            BadForm::Malformed => Code::MalformedPOSTRequest,
+            BadForm::TooLarge => Code::MaxPostPreDataLengthExceeded,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<BadPolicy> for S3Error {
+    fn from(error: BadPolicy) -> Self {
+        let code = match error {
+            BadPolicy::Malformed(_) => Code::InvalidPolicyDocument,
+            BadPolicy::Expired | BadPolicy::Failed(_) | BadPolicy::Extra(_) => Code::AccessDenied,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod auth;
 mod body;
+mod cors;
 mod error;
 mod ops;
 mod route;
@@ -56,15 +57,16 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
     let (parts, body) = request.into_parts();
     let mut incoming = Incoming::new(body, plane.config.idle_timeout);
     let resource = parts.uri.path().to_owned();
-    let is_head = parts.method == Method::HEAD;
-    let mut headers = parts.headers;
+    let method = parts.method.clone();
+    let is_head = method == Method::HEAD;
+    let mut asked = parts.headers;
     // A target in absolute form names the host, whatever the header says (RFC 9112, 3.2.2).
     if let Some(authority) = parts.uri.authority()
         && let Ok(value) = HeaderValue::from_str(authority.as_str())
     {
-        headers.insert(HOST, value);
+        asked.insert(HOST, value);
     }
-    let outcome = match Head::read(&plane, parts.method, &parts.uri, headers.clone()) {
+    let outcome = match Head::read(&plane, parts.method, &parts.uri, asked.clone()) {
         Ok(head) => ops::serve(&plane, &head, &mut incoming).await,
         Err(error) => Err(error),
     };
@@ -72,13 +74,14 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
         Ok(response) => response,
         Err(error) => error.response(&resource, &request_id, is_head),
     };
-    incoming.settle(&headers, &mut response).await;
+    incoming.settle(&asked, &mut response).await;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, id.clone());
         headers.insert(HOST_ID, id);
     }
     headers.insert(SERVER, HeaderValue::from_static("kandian"));
+    cors::expose(&method, &asked, &mut response);
     response
 }
 

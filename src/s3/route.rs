@@ -26,16 +26,23 @@ pub enum Operation {
     CreateBucket,
     GetBucketLocation,
     GetBucketVersioning,
+    DeleteBucket,
+    DeleteObjects,
     ListObjects,
     ListObjectsV2,
     ListMultipartUploads,
+    PostObject,
     GetObject,
     HeadObject,
     PutObject,
+    CopyObject,
     DeleteObject,
     GetObjectTagging,
+    GetObjectLegalHold,
+    PutObjectLegalHold,
     CreateMultipartUpload,
     UploadPart,
+    UploadPartCopy,
     CompleteMultipartUpload,
     AbortMultipartUpload,
     ListParts,
@@ -126,14 +133,21 @@ pub fn place(target: &Target, host_bucket: Option<&str>) -> S3Result<Place> {
     if key.is_empty() {
         return Ok(Place::Bucket(bucket));
     }
-    let key = key.parse::<ObjectKey>().map_err(|why| {
+    Ok(Place::Object(bucket, object_key(&key)?))
+}
+
+/// A key from outside.
+///
+/// # Errors
+/// 400 for one that cannot be.
+pub fn object_key(key: &str) -> S3Result<ObjectKey> {
+    key.parse::<ObjectKey>().map_err(|why| {
         if key.len() > crate::domain::limits::OBJECT_KEY_BYTES_MAX {
             S3Error::new(Code::KeyTooLongError, "Your key is too long")
         } else {
             S3Error::new(Code::InvalidArgument, why.to_string())
         }
-    })?;
-    Ok(Place::Object(bucket, key))
+    })
 }
 
 /// What a request asks for.
@@ -143,9 +157,6 @@ pub fn place(target: &Target, host_bucket: Option<&str>) -> S3Result<Place> {
 pub fn operation(method: &Method, place: &Place, target: &Target, headers: &HeaderMap) -> S3Result<Operation> {
     let mut subs: Vec<&'static str> = SUB_RESOURCES.iter().copied().filter(|name| target.has(name)).collect();
     subs.sort_unstable();
-    if *method == Method::OPTIONS {
-        return Ok(Operation::NotImplemented("CORS"));
-    }
     match place {
         Place::Service => match *method {
             Method::GET if subs.is_empty() => Ok(Operation::ListBuckets),
@@ -166,8 +177,9 @@ fn bucket_operation(method: &Method, subs: &[&'static str], target: &Target) -> 
         ("GET", ["uploads"]) => Ok(Operation::ListMultipartUploads),
         ("HEAD", []) => Ok(Operation::HeadBucket),
         ("PUT", []) => Ok(Operation::CreateBucket),
-        ("DELETE", []) => Ok(Operation::NotImplemented("DeleteBucket")),
-        ("POST", []) => Ok(Operation::NotImplemented("POST form upload")),
+        ("DELETE", []) => Ok(Operation::DeleteBucket),
+        ("POST", []) => Ok(Operation::PostObject),
+        ("POST", ["delete"]) => Ok(Operation::DeleteObjects),
         ("GET" | "HEAD" | "PUT" | "DELETE" | "POST", _) => Ok(lacking(subs)),
         _ => Err(not_allowed()),
     }
@@ -195,8 +207,15 @@ fn object_operation(
         ("HEAD", [] | ["partNumber"]) => Ok(Operation::HeadObject),
         ("GET", ["tagging"]) => Ok(Operation::GetObjectTagging),
         ("GET", ["uploadId"]) => Ok(Operation::ListParts),
-        ("PUT", []) if copies => Ok(Operation::NotImplemented("CopyObject")),
-        ("PUT", ["partNumber", "uploadId"]) if copies => Ok(Operation::NotImplemented("UploadPartCopy")),
+        ("GET", ["legal-hold"]) => Ok(Operation::GetObjectLegalHold),
+        ("PUT", ["legal-hold"]) => Ok(Operation::PutObjectLegalHold),
+        // Presigners that move headers into the query mean a copy, and a plain PUT would store nothing
+        // over the target.
+        ("PUT", _) if !copies && target.params().iter().any(|p| p.name.eq_ignore_ascii_case("x-amz-copy-source")) => {
+            Ok(Operation::NotImplemented("x-amz-copy-source as a parameter"))
+        }
+        ("PUT", []) if copies => Ok(Operation::CopyObject),
+        ("PUT", ["partNumber", "uploadId"]) if copies => Ok(Operation::UploadPartCopy),
         ("PUT", []) => Ok(Operation::PutObject),
         ("PUT", ["partNumber", "uploadId"]) => Ok(Operation::UploadPart),
         ("PUT", ["partNumber"] | ["uploadId"]) => {
@@ -244,6 +263,12 @@ mod tests {
             ("GET", "/b/?uploads", Operation::ListMultipartUploads),
             ("HEAD", "/b", Operation::HeadBucket),
             ("PUT", "/b", Operation::CreateBucket),
+            ("DELETE", "/b", Operation::DeleteBucket),
+            ("POST", "/b", Operation::PostObject),
+            ("POST", "/b/?delete", Operation::DeleteObjects),
+            ("GET", "/b/k?legal-hold", Operation::GetObjectLegalHold),
+            ("PUT", "/b/k?legal-hold&versionId=null", Operation::PutObjectLegalHold),
+            ("PUT", "/b/k?X-Amz-Copy-Source=b%2Fx", Operation::NotImplemented("x-amz-copy-source as a parameter")),
             ("GET", "/b/k", Operation::GetObject),
             ("GET", "/b//", Operation::GetObject),
             ("GET", "/b/k?versionId=null", Operation::GetObject),

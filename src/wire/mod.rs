@@ -1,6 +1,8 @@
 //! What the protocols say, as codecs: bytes to values and back. Absent: sockets, `async`, the engine.
 
 pub mod china_time;
+pub mod form;
+pub mod post_policy;
 pub mod range;
 pub mod s3_checksum;
 pub mod s3_time;

@@ -1,9 +1,15 @@
-//! S3's XML: the answers that are written, and the one body that is read so far.
+//! S3's XML: the answers that are written and the bodies that are read.
+
+mod delete;
+mod small;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::Event;
+
+pub use delete::{Doomed, Fate, deleted, read_delete};
+pub use small::{copied, legal_hold, posted, read_legal_hold};
 
 use super::s3_time;
 use crate::domain::object::is_xml_char;

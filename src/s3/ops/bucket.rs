@@ -1,4 +1,4 @@
-//! ListBuckets, HeadBucket, and what becomes of a PUT of a bucket.
+//! ListBuckets, HeadBucket, and what becomes of a PUT and a DELETE of a bucket.
 
 use axum::body::Body;
 use http::{HeaderName, Response, StatusCode};
@@ -32,4 +32,9 @@ pub(super) fn create(plane: &Plane, caller: &Caller, name: &str) -> S3Result<Res
         }
         Err(other) => Err(other.into()),
     }
+}
+
+/// A bucket goes with its sub-account, never by itself.
+pub(super) fn delete() -> S3Error {
+    S3Error::new(Code::AccessDenied, "Access Denied: a bucket is deleted with its sub-account.")
 }

@@ -1,9 +1,13 @@
 //! The operations, a kind a file, and what they share.
 
 mod bucket;
+mod copy;
+mod delete;
 mod get;
+mod legal_hold;
 mod list;
 mod multipart;
+mod post;
 mod put;
 mod uploads;
 
@@ -14,7 +18,7 @@ use super::auth::{Authenticated, authenticate};
 use super::body::Incoming;
 use super::error::{Code, S3Error, S3Result};
 use super::route::{self, Operation, Place};
-use super::{Head, Plane, empty, xml};
+use super::{Head, Plane, cors, empty, xml};
 use crate::domain::{ObjectKey, UploadId};
 use crate::engine::{BucketRef, Caller, PutCondition};
 use crate::wire::range::bare;
@@ -40,7 +44,13 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
     let place = route::place(&head.target, head.host_bucket.as_deref())?;
     if head.method == http::Method::OPTIONS {
         // A preflight is never signed.
-        return Err(S3Error::not_implemented("CORS"));
+        return cors::preflight(&head.headers);
+    }
+    if let Place::Bucket(bucket) = &place
+        && let Ok(Operation::PostObject) = route::operation(&head.method, &place, &head.target, &head.headers)
+    {
+        // Its signature is inside.
+        return post::post(plane, head, bucket, incoming).await;
     }
     let Authenticated { caller, signed } = authenticate(plane, head)?;
     let access_key = signed.verified.access_key().as_str().to_owned();
@@ -61,14 +71,21 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
     let bucket = plane.engine.bucket(&caller, bucket)?;
     let call = Call { plane, head, caller: &caller, access_key: &access_key, bucket: &bucket };
     match key {
-        None => call.on_bucket(operation?).await,
+        None => call.on_bucket(operation?, signed.payload, incoming).await,
         Some(key) => call.on_object(operation?, key, signed.payload, incoming).await,
     }
 }
 
 impl Call<'_> {
-    async fn on_bucket(&self, operation: Operation) -> S3Result<Response<Body>> {
+    async fn on_bucket(
+        &self,
+        operation: Operation,
+        payload: Payload,
+        incoming: &mut Incoming,
+    ) -> S3Result<Response<Body>> {
         match operation {
+            Operation::DeleteBucket => Err(bucket::delete()),
+            Operation::DeleteObjects => delete::many(self, payload, incoming).await,
             Operation::HeadBucket => Ok(bucket::head(self)),
             Operation::GetBucketLocation => Ok(xml(s3_xml::location(&self.plane.config.region))),
             Operation::GetBucketVersioning => Ok(xml(s3_xml::versioning())),
@@ -81,10 +98,15 @@ impl Call<'_> {
             | Operation::GetObject
             | Operation::HeadObject
             | Operation::PutObject
+            | Operation::PostObject
+            | Operation::CopyObject
             | Operation::DeleteObject
             | Operation::GetObjectTagging
+            | Operation::GetObjectLegalHold
+            | Operation::PutObjectLegalHold
             | Operation::CreateMultipartUpload
             | Operation::UploadPart
+            | Operation::UploadPartCopy
             | Operation::CompleteMultipartUpload
             | Operation::AbortMultipartUpload
             | Operation::ListParts => Err(S3Error::broken("an operation reached the wrong place")),
@@ -105,6 +127,10 @@ impl Call<'_> {
                 self.plane.engine.open_object(self.caller, self.bucket, key).await?;
                 Ok(xml(s3_xml::no_tags()))
             }
+            Operation::GetObjectLegalHold => legal_hold::get(self, key).await,
+            Operation::PutObjectLegalHold => legal_hold::put(self, key, payload, incoming).await,
+            Operation::CopyObject => copy::object(self, key).await,
+            Operation::UploadPartCopy => copy::part(self, key).await,
             Operation::PutObject => put::put(self, key, payload, incoming).await,
             Operation::DeleteObject => {
                 self.plane.engine.delete(self.caller, self.bucket, key).await?;
@@ -119,6 +145,9 @@ impl Call<'_> {
             Operation::ListBuckets
             | Operation::HeadBucket
             | Operation::CreateBucket
+            | Operation::DeleteBucket
+            | Operation::DeleteObjects
+            | Operation::PostObject
             | Operation::GetBucketLocation
             | Operation::GetBucketVersioning
             | Operation::ListObjects

@@ -18,21 +18,21 @@ pub(super) async fn create(call: &Call<'_>, key: &ObjectKey) -> S3Result<Respons
     Ok(xml(s3_xml::multipart_created(call.bucket.name.as_str(), key.as_str(), &id.to_string())))
 }
 
+/// The number of the part that a request brings.
+pub(super) fn part_number(call: &Call<'_>) -> S3Result<u16> {
+    match call.head.target.get("partNumber").map(str::parse::<u16>) {
+        Some(Ok(number)) if (1..=limits::PARTS_MAX).contains(&number) => Ok(number),
+        _ => Err(S3Error::new(Code::InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive")),
+    }
+}
+
 pub(super) async fn part(
     call: &Call<'_>,
     key: &ObjectKey,
     payload: Payload,
     incoming: &mut Incoming,
 ) -> S3Result<Response<Body>> {
-    let number = match call.head.target.get("partNumber").map(str::parse::<u16>) {
-        Some(Ok(number)) if (1..=limits::PARTS_MAX).contains(&number) => number,
-        _ => {
-            return Err(S3Error::new(
-                Code::InvalidArgument,
-                "Part number must be an integer between 1 and 10000, inclusive",
-            ));
-        }
-    };
+    let number = part_number(call)?;
     let id = upload_id(&call.head.target)?;
     let checks = Checks::read(&call.head.headers, payload)?;
     let length = checks.announced();

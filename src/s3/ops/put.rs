@@ -16,7 +16,7 @@ use crate::wire::s3_checksum;
 use crate::wire::sig::Payload;
 
 /// Headers that are kept with an object, beside `x-amz-meta-*`.
-const KEPT: [&str; 6] =
+pub(super) const KEPT: [&str; 6] =
     ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
 /// Headers that ask for something that we lack. To ignore them would be to lie.

@@ -7,6 +7,7 @@
 mod canonical;
 pub mod chunked;
 pub mod payload;
+mod post;
 mod sign;
 pub mod target;
 mod v2;
@@ -20,6 +21,7 @@ use http::{HeaderMap, Method};
 use crate::domain::{AccessKey, Secret, Timestamp};
 
 pub use payload::Payload;
+pub use post::FormClaim;
 pub use sign::{Content, PresignGet, ToSign, presign_get, presign_v4, sign_v2, sign_v4};
 pub use target::{BadTarget, Target};
 

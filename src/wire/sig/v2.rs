@@ -69,7 +69,7 @@ pub(super) struct Claim {
     expires: Option<(Timestamp, String)>,
 }
 
-fn read_signature(text: &str) -> Result<Vec<u8>, SigError> {
+pub(super) fn read_signature(text: &str) -> Result<Vec<u8>, SigError> {
     // A `+` that a client forgot to escape has become a space.
     BASE64_STANDARD
         .decode(text.replace(' ', "+"))

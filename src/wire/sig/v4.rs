@@ -37,7 +37,7 @@ fn bad_query(why: impl Into<std::borrow::Cow<'static, str>>) -> SigError {
     SigError::new(SigCode::AuthorizationQueryParametersError, why)
 }
 
-type Why = fn(&'static str) -> SigError;
+pub(super) type Why = fn(&'static str) -> SigError;
 
 fn why_header(text: &'static str) -> SigError {
     malformed(text)
@@ -48,7 +48,7 @@ fn why_query(text: &'static str) -> SigError {
 }
 
 /// `AK/date/region/s3/aws4_request`.
-fn read_credential(text: &str, why: Why) -> Result<(String, Scope), SigError> {
+pub(super) fn read_credential(text: &str, why: Why) -> Result<(String, Scope), SigError> {
     let mut parts = text.split('/');
     let (Some(key), Some(date), Some(region), Some(service), Some(end), None) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -80,7 +80,7 @@ fn read_signed_headers(text: &str, why: Why) -> Result<Vec<String>, SigError> {
     Ok(names)
 }
 
-fn read_signature(text: &str, why: Why) -> Result<[u8; 32], SigError> {
+pub(super) fn read_signature(text: &str, why: Why) -> Result<[u8; 32], SigError> {
     let mut signature = [0; 32];
     hex::decode_to_slice(text, &mut signature).map_err(|_| why("The Signature is not 64 hexadecimal digits."))?;
     Ok(signature)
@@ -265,7 +265,7 @@ fn header_date(request: &Request<'_>) -> Result<Timestamp, SigError> {
     })
 }
 
-fn check_scope_date(scope: &Scope, date: Timestamp, why: Why) -> Result<(), SigError> {
+pub(super) fn check_scope_date(scope: &Scope, date: Timestamp, why: Why) -> Result<(), SigError> {
     if s3_time::basic(date).get(..8) == Some(scope.date.as_str()) {
         Ok(())
     } else {

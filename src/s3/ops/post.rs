@@ -1,0 +1,326 @@
+//! POST form upload: a browser's form, or a camera's that can only post. Who may upload what is in
+//! the policy that the form carries; nothing of it is stored before the last check.
+
+use std::ops::RangeInclusive;
+
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::put::{KEPT, new_object};
+use crate::domain::{Checksum, ObjectKey};
+use crate::engine::{Caller, Finish, Stored, Upload};
+use crate::s3::auth::authenticate_form;
+use crate::s3::body::Incoming;
+use crate::s3::error::{Code, S3Error, S3Result};
+use crate::s3::{Head, Plane, empty, quoted, route, set, xml};
+use crate::wire::form::{BadForm, Form, Piece};
+use crate::wire::post_policy::Policy;
+use crate::wire::s3_checksum::{self, Declared, Hasher};
+use crate::wire::s3_xml;
+use crate::wire::sig;
+
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATH: &AsciiSet = &VALUE.remove(b'/');
+
+/// Fields that are taken as they were sent; all others may name `${filename}`.
+const LITERAL: [&str; 8] = [
+    "awsaccesskeyid",
+    "policy",
+    "signature",
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-signature",
+];
+
+/// The fields of a form, names in lower case, in their order.
+struct Fields(Vec<(String, String)>);
+
+pub(super) async fn post(
+    plane: &Plane,
+    head: &Head,
+    bucket: &str,
+    incoming: &mut Incoming,
+) -> S3Result<Response<Body>> {
+    let request = sig::Request {
+        method: &head.method,
+        target: &head.target,
+        headers: &head.headers,
+        host_bucket: head.host_bucket.as_deref(),
+    };
+    if sig::read(&request)?.is_some() {
+        return Err(S3Error::new(
+            Code::InvalidArgument,
+            "Only one auth mechanism allowed; the policy of a form is the only one of a POST.",
+        ));
+    }
+    let content_type = head.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let mut form = Form::new(content_type).ok_or_else(|| {
+        S3Error::new(Code::PreconditionFailed, "Bucket POST must be of the enclosure-type multipart/form-data")
+    })?;
+    let fields = Fields::read(&mut form, bucket, incoming).await?;
+    let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| {
+        S3Error::new(
+            Code::InvalidArgument,
+            "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.",
+        )
+    })?;
+    let (caller, length) = allowed(plane, &fields)?;
+    let bucket = plane.engine.bucket(&caller, bucket)?;
+    let key = route::object_key(key)?;
+    let headers = fields.headers()?;
+    let wanted = match s3_checksum::declared(&headers, false)? {
+        Declared::Header(checksum) => Some(checksum),
+        Declared::None | Declared::Trailer(_) => None,
+    };
+    let upload = plane.engine.put(&caller, &bucket, new_object(&headers, &key, None)?).await?;
+    let stored = store(incoming, Arriving { form, upload, wanted, length }).await?;
+    Ok(answer(head, &fields, bucket.name.as_str(), &key, &stored))
+}
+
+/// Who signed the form, and how many bytes the file may have.
+fn allowed(plane: &Plane, fields: &Fields) -> S3Result<(Caller, RangeInclusive<u64>)> {
+    let caller = authenticate_form(plane, |name| fields.get(name))?;
+    let policy = Policy::parse(fields.get("policy").unwrap_or(""))?;
+    Ok((caller, policy.check(plane.engine.now(), &fields.0)?))
+}
+
+impl Fields {
+    /// Reads up to the file. The bucket of the request is a field like another: policies name it.
+    async fn read(form: &mut Form, bucket: &str, incoming: &mut Incoming) -> S3Result<Self> {
+        let mut fields = Self(vec![("bucket".to_owned(), bucket.to_owned())]);
+        loop {
+            while let Some(piece) = form.piece()? {
+                match piece {
+                    Piece::Field(name, value) => {
+                        let name = name.to_ascii_lowercase();
+                        match fields.get(&name) {
+                            None => fields.0.push((name, value)),
+                            // Some forms say the bucket once more.
+                            Some(before) if name == "bucket" && before == value => {}
+                            Some(_) => {
+                                return Err(S3Error::new(
+                                    Code::InvalidArgument,
+                                    format!("POST requires exactly one field named {name}"),
+                                ));
+                            }
+                        }
+                    }
+                    Piece::File(name) => {
+                        fields.name_the_file(&name);
+                        return Ok(fields);
+                    }
+                    Piece::Data(_) | Piece::End => return Err(BadForm::Malformed.into()),
+                }
+            }
+            match incoming.next().await? {
+                Some(data) => form.push(&data),
+                None => {
+                    return Err(S3Error::new(
+                        Code::InvalidArgument,
+                        "POST requires exactly one file upload per request.",
+                    ));
+                }
+            }
+        }
+    }
+
+    /// `${filename}` in any field becomes the last part of the name that the browser sent.
+    fn name_the_file(&mut self, sent: &str) {
+        let name = sent.rsplit(['/', '\\']).next().unwrap_or("");
+        for (field, value) in &mut self.0 {
+            if !LITERAL.contains(&field.as_str()) && value.contains("${filename}") {
+                *value = value.replace("${filename}", name);
+            }
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What the fields say of the object, under the names that a PUT has for it.
+    fn headers(&self) -> S3Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        for (field, value) in &self.0 {
+            let name = match field.as_str() {
+                "acl" => "x-amz-acl",
+                "tagging" => "x-amz-tagging",
+                name if LITERAL.contains(&name) => continue,
+                name if KEPT.contains(&name) || name.starts_with("x-amz-") => name,
+                _ => continue,
+            };
+            let wrong = || S3Error::new(Code::InvalidArgument, format!("The field {field} cannot be a header"));
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| wrong())?);
+        }
+        Ok(headers)
+    }
+}
+
+/// A file on its way in.
+struct Arriving {
+    form: Form,
+    upload: Upload,
+    wanted: Option<Checksum>,
+    length: RangeInclusive<u64>,
+}
+
+/// Takes the file into the engine, by a task of its own: see [`super::put::store`].
+async fn store(incoming: &mut Incoming, arriving: Arriving) -> S3Result<Stored> {
+    let mut body = incoming.take();
+    let task = tokio::spawn(async move {
+        let outcome = arriving.pump(&mut body).await;
+        (body, outcome)
+    });
+    let (body, outcome) = task.await.map_err(|why| S3Error::broken(format!("an upload's task ended: {why}")))?;
+    *incoming = body;
+    outcome
+}
+
+impl Arriving {
+    async fn pump(mut self, body: &mut Incoming) -> S3Result<Stored> {
+        let mut hasher = self.wanted.as_ref().map(|checksum| Hasher::new(checksum.kind));
+        let mut received = 0u64;
+        loop {
+            while let Some(piece) = self.form.piece()? {
+                match piece {
+                    Piece::Data(data) => {
+                        received = received.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+                        if received > *self.length.end() {
+                            return Err(S3Error::new(
+                                Code::EntityTooLarge,
+                                "Your proposed upload exceeds the maximum allowed size",
+                            ));
+                        }
+                        if let Some(hasher) = &mut hasher {
+                            hasher.update(&data);
+                        }
+                        self.upload.write(data).await?;
+                    }
+                    Piece::End => return self.finish(received, hasher).await,
+                    Piece::Field(..) | Piece::File(_) => return Err(BadForm::Malformed.into()),
+                }
+            }
+            match body.next().await? {
+                Some(data) => self.form.push(&data),
+                None => {
+                    return Err(S3Error::new(Code::IncompleteBody, "The form ended before its file did."));
+                }
+            }
+        }
+    }
+
+    async fn finish(self, received: u64, hasher: Option<Hasher>) -> S3Result<Stored> {
+        if received < *self.length.start() {
+            return Err(S3Error::new(
+                Code::EntityTooSmall,
+                "Your proposed upload is smaller than the minimum allowed size",
+            ));
+        }
+        if hasher.map(Hasher::finish) != self.wanted {
+            return Err(S3Error::new(Code::BadDigest, "The checksum you specified did not match the file's."));
+        }
+        Ok(self.upload.finish(Finish { md5: None, checksum: self.wanted }).await?)
+    }
+}
+
+/// What the form asked for: a redirect, a status, or 204.
+fn answer(head: &Head, fields: &Fields, bucket: &str, key: &ObjectKey, stored: &Stored) -> Response<Body> {
+    let path = utf8_percent_encode(key.as_str(), PATH);
+    let location = match (&head.host, &head.host_bucket) {
+        (Some(host), None) => format!("http://{host}/{bucket}/{path}"),
+        (Some(host), Some(_)) => format!("http://{host}/{path}"),
+        (None, _) => format!("/{bucket}/{path}"),
+    };
+    let tag = stored.etag.to_string();
+    let wanted = fields.get("success_action_redirect").or_else(|| fields.get("redirect"));
+    let mut response = match wanted.and_then(|url| redirect(url, bucket, key.as_str(), &tag)) {
+        Some(url) => {
+            let mut response = empty(StatusCode::SEE_OTHER);
+            response.headers_mut().insert(LOCATION, url);
+            response
+        }
+        None => {
+            let mut response = match fields.get("success_action_status") {
+                Some("200") => empty(StatusCode::OK),
+                Some("201") => {
+                    let mut response = xml(s3_xml::posted(&location, bucket, key.as_str(), &tag));
+                    *response.status_mut() = StatusCode::CREATED;
+                    response
+                }
+                _ => empty(StatusCode::NO_CONTENT),
+            };
+            set(&mut response, LOCATION, &location);
+            response
+        }
+    };
+    set(&mut response, ETAG, &quoted(&stored.etag));
+    response
+}
+
+/// Where to send the browser; `None` for what is no web address.
+fn redirect(url: &str, bucket: &str, key: &str, tag: &str) -> Option<HeaderValue> {
+    let (page, fragment) = url.split_once('#').map_or((url, None), |(page, fragment)| (page, Some(fragment)));
+    let parsed = page.parse::<http::Uri>().ok()?;
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none() {
+        return None;
+    }
+    let encoded = |text: &str| utf8_percent_encode(text, VALUE).to_string();
+    let join = if parsed.query().is_some() { '&' } else { '?' };
+    let mut out = format!("{page}{join}bucket={}&key={}&etag=%22{tag}%22", encoded(bucket), encoded(key));
+    if let Some(fragment) = fragment {
+        out.push('#');
+        out.push_str(fragment);
+    }
+    HeaderValue::from_str(&out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        Fields(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn the_name_of_the_file_is_its_last_part_and_never_goes_into_the_signature() {
+        for (sent, key) in [("x.jpg", "a/x.jpg"), ("C:\\p\\x.jpg", "a/x.jpg"), ("/etc/x", "a/x"), ("", "a/")] {
+            let mut fields = fields(&[("key", "a/${filename}"), ("policy", "${filename}")]);
+            fields.name_the_file(sent);
+            assert_eq!((fields.get("key"), fields.get("policy")), (Some(key), Some("${filename}")), "{sent}");
+        }
+    }
+
+    #[test]
+    fn fields_become_the_headers_of_a_put() {
+        let form = fields(&[
+            ("key", "k"),
+            ("acl", "private"),
+            ("content-type", "image/jpeg"),
+            ("x-amz-meta-a", "录"),
+            ("x-amz-date", "20260101T000000Z"),
+            ("x-ignore-me", "1"),
+        ]);
+        let headers = form.headers().unwrap();
+        assert_eq!(headers.len(), 3);
+        assert_eq!(headers["x-amz-acl"], "private");
+        assert!(fields(&[("x-amz-meta-a", "1\n2")]).headers().is_err());
+        assert!(fields(&[("x-amz-meta-a b", "1")]).headers().is_err());
+    }
+
+    #[test]
+    fn a_redirect_goes_to_a_web_page_and_tells_what_was_stored() {
+        let of = |url| redirect(url, "b", "a b/c", "00").map(|v| v.to_str().unwrap().to_owned());
+        let tail = "bucket=b&key=a%20b%2Fc&etag=%2200%22";
+        assert_eq!(of("http://x.example/done").unwrap(), format!("http://x.example/done?{tail}"));
+        assert_eq!(of("https://x.example/?a=1#top").unwrap(), format!("https://x.example/?a=1&{tail}#top"));
+        for bad in ["javascript:alert(1)", "/here", "", "http://x\r\nset-cookie: a"] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+}

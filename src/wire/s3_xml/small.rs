@@ -1,0 +1,73 @@
+//! Documents of a line or two: legal hold, what a copy and what a form came to.
+
+use super::{MalformedXml, Step, Writer, quoted, s3_time, walk};
+use crate::domain::{Checksum, Lock, Timestamp};
+use crate::wire::s3_checksum;
+
+/// Reads `LegalHold`.
+///
+/// # Errors
+/// [`MalformedXml`]: not XML, no status, one that is neither ON nor OFF.
+pub fn read_legal_hold(body: &[u8]) -> Result<Lock, MalformedXml> {
+    let mut lock = None;
+    walk(body, |path, step| {
+        if let (["LegalHold", "Status"], Step::Close(text)) = (path, step) {
+            let status = match text.trim() {
+                "ON" => Lock::Locked,
+                "OFF" => Lock::Open,
+                _ => return Err(MalformedXml),
+            };
+            if lock.replace(status).is_some() {
+                return Err(MalformedXml);
+            }
+        }
+        Ok(())
+    })?;
+    lock.ok_or(MalformedXml)
+}
+
+/// `LegalHold`.
+pub fn legal_hold(lock: Lock) -> String {
+    let mut w = Writer::new("LegalHold");
+    w.text("Status", if lock == Lock::Locked { "ON" } else { "OFF" });
+    w.end("LegalHold")
+}
+
+/// `CopyObjectResult`, or `CopyPartResult` where a part was copied.
+pub fn copied(part: bool, etag: &str, modified: Timestamp, checksum: Option<&Checksum>) -> String {
+    let root = if part { "CopyPartResult" } else { "CopyObjectResult" };
+    let mut w = Writer::new(root);
+    w.text("LastModified", &s3_time::iso(modified)).text("ETag", &quoted(etag));
+    if let Some(checksum) = checksum {
+        let name = checksum.kind.header().trim_start_matches("x-amz-checksum-").to_ascii_uppercase();
+        w.text(&format!("Checksum{name}"), &s3_checksum::encode(checksum)).text("ChecksumType", "FULL_OBJECT");
+    }
+    w.end(root)
+}
+
+/// `PostResponse`.
+pub fn posted(location: &str, bucket: &str, key: &str, etag: &str) -> String {
+    let mut w = Writer::new("PostResponse");
+    w.text("Location", location).text("Bucket", bucket).text("Key", key).text("ETag", &quoted(etag));
+    w.end("PostResponse")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_is_on_or_off_and_reads_as_it_is_written() {
+        for lock in [Lock::Locked, Lock::Open] {
+            assert_eq!(read_legal_hold(legal_hold(lock).as_bytes()), Ok(lock));
+        }
+        for bad in [
+            "<LegalHold/>",
+            "<LegalHold><Status>on</Status></LegalHold>",
+            "<Other><Status>ON</Status></Other>",
+            "<LegalHold><Status>ON</Status><Status>OFF</Status></LegalHold>",
+        ] {
+            assert_eq!(read_legal_hold(bad.as_bytes()), Err(MalformedXml), "{bad}");
+        }
+    }
+}
