@@ -3,6 +3,7 @@
 import base64
 import datetime
 import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -233,6 +234,67 @@ def test_an_aborted_multipart_upload_gives_its_room_back(fresh):
     ) == (400, "EntityTooSmall")  # fmt: skip
 
 
+def test_copies_stay_in_the_sub_account(fresh, sub):
+    client = fresh.boto()
+    data = payload(200 * KIB, "copy")
+    fresh.put(fresh.record, "a b+c%.mp4", data, Metadata={"k": "v"}, ContentType="video/mp4")
+    client.copy_object(Bucket=fresh.picture, Key="copy", CopySource={"Bucket": fresh.record, "Key": "a b+c%.mp4"})
+    got = client.get_object(Bucket=fresh.picture, Key="copy")
+    assert (got["Body"].read(), got["Metadata"], got["ContentType"]) == (data, {"k": "v"}, "video/mp4")
+    client.copy_object(
+        Bucket=fresh.picture, Key="copy", CopySource={"Bucket": fresh.picture, "Key": "copy"}, MetadataDirective="REPLACE", Metadata={"k": "w"}
+    )
+    got = client.get_object(Bucket=fresh.picture, Key="copy")
+    assert (got["Body"].read(), got["Metadata"]) == (data, {"k": "w"})
+    sub.put(sub.record, "theirs", b"secret")
+    theirs = {"Bucket": sub.record, "Key": "theirs"}
+    assert error_code(client.copy_object, Bucket=fresh.record, Key="stolen", CopySource=theirs) == (403, "AccessDenied")
+    assert (fresh.record, "stolen") not in fresh.listing()
+
+
+def test_a_copy_onto_itself_and_the_conditions_of_its_source(fresh):
+    client, where = fresh.boto(), {"Bucket": fresh.record, "Key": "k"}
+    etag = fresh.put(fresh.record, "k", b"v")["ETag"]
+    assert error_code(client.copy_object, **where, CopySource=where) == (400, "InvalidRequest")
+    target = {"Bucket": fresh.record, "Key": "target", "CopySource": where}
+    assert error_code(client.copy_object, **target, CopySourceIfMatch='"x"') == (412, "PreconditionFailed")
+    assert error_code(client.copy_object, **target, CopySourceIfNoneMatch=etag) == (412, "PreconditionFailed")
+    assert error_code(client.copy_object, **{**target, "CopySource": {**where, "Key": "gone"}}) == (404, "NoSuchKey")
+    answer = client.copy_object(**target, CopySourceIfMatch=etag, ChecksumAlgorithm="SHA256", ObjectLockLegalHoldStatus="ON")
+    assert answer["CopyObjectResult"]["ETag"] == etag
+    assert answer["CopyObjectResult"]["ChecksumSHA256"] == base64.b64encode(hashlib.sha256(b"v").digest()).decode()
+    assert client.get_object_legal_hold(Bucket=fresh.record, Key="target")["LegalHold"]["Status"] == "ON"
+    assert error_code(client.copy_object, **target) == (403, "AccessDenied")
+    assert fresh.listing() == {(fresh.record, "k"): 1, (fresh.record, "target"): 1}
+
+
+def test_parts_are_copied_by_range(fresh):
+    client = fresh.boto()
+    data = payload(11 * MIB, "parts")
+    fresh.put(fresh.record, "whole", data)
+    where = {"Bucket": fresh.picture, "Key": "k"}
+    upload = client.create_multipart_upload(**where)["UploadId"]
+    source = {"Bucket": fresh.record, "Key": "whole"}
+    part = {**where, "UploadId": upload, "CopySource": source}
+    first = client.upload_part_copy(**part, PartNumber=1, CopySourceRange=f"bytes=0-{6 * MIB - 1}")["CopyPartResult"]["ETag"]
+    second = client.upload_part_copy(**part, PartNumber=2, CopySourceRange=f"bytes={6 * MIB}-{11 * MIB - 1}")["CopyPartResult"]["ETag"]
+    assert error_code(client.upload_part_copy, **part, PartNumber=3, CopySourceRange=f"bytes=0-{11 * MIB}") == (400, "InvalidArgument")
+    parts = [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": second}]
+    client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
+    assert fresh.get(fresh.picture, "k") == data
+    # A copy of what came in parts is one whole, with the MD5 as its tag.
+    client.copy_object(Bucket=fresh.picture, Key="one", CopySource=where)
+    assert client.head_object(Bucket=fresh.picture, Key="one")["ETag"] == f'"{hashlib.md5(data).hexdigest()}"'
+
+
+def test_a_copy_takes_its_room(account):
+    sub = account.open_sub_account(1)
+    sub.put(sub.record, "k", payload(600 * KIB, "k"))
+    copy = {"Bucket": sub.record, "CopySource": {"Bucket": sub.record, "Key": "k"}}
+    assert error_code(sub.boto().copy_object, **copy, Key="l") == (403, "QuotaExceeded")
+    assert sub.listing() == {(sub.record, "k"): 600 * KIB}
+
+
 # --- lists -------------------------------------------------------------------------------------------------
 
 ODD_KEYS = [
@@ -386,6 +448,20 @@ def test_a_replaced_object_counts_once(fresh):
         assert fresh.view()["used_bytes"] == size
 
 
+def test_legal_hold_is_the_lock(fresh):
+    client, where = fresh.boto(), {"Bucket": fresh.record, "Key": "k"}
+    fresh.put(fresh.record, "k", b"v")
+    assert client.get_object_legal_hold(**where)["LegalHold"]["Status"] == "OFF"
+    client.put_object_legal_hold(**where, LegalHold={"Status": "ON"})
+    assert [f.LockFlag for f in fresh.search()[1]] == [1]
+    assert error_code(client.put_object, **where, Body=b"w") == (403, "AccessDenied")
+    fresh.lock("k", 0)
+    assert client.get_object_legal_hold(**where)["LegalHold"]["Status"] == "OFF"
+    client.put_object(**where, Body=b"w", ObjectLockLegalHoldStatus="ON")
+    assert client.head_object(**where)["ObjectLockLegalHoldStatus"] == "ON"
+    assert fresh.clear() == 5
+
+
 def test_deletion_is_for_the_administration_key(server, account, fresh):
     fresh.put(fresh.record, "k", b"v")
     assert error_code(fresh.boto().delete_object, Bucket=fresh.record, Key="k") == (403, "AccessDenied")
@@ -398,10 +474,9 @@ def test_deletion_is_for_the_administration_key(server, account, fresh):
     for number in range(20):
         fresh.put(fresh.picture, f"{number}", b"x")
     fresh.lock("7")
-    for number in range(25):
-        if number != 7:
-            admin.delete_object(Bucket=fresh.picture, Key=f"{number}")
-    assert error_code(admin.delete_object, Bucket=fresh.picture, Key="7") == (403, "AccessDenied")
+    report = admin.delete_objects(Bucket=fresh.picture, Delete={"Objects": [{"Key": f"{n}"} for n in range(25)]})
+    assert len(report["Deleted"]) == 24
+    assert [(e["Key"], e["Code"]) for e in report["Errors"]] == [("7", "AccessDenied")]
     assert fresh.listing() == {(fresh.picture, "7"): 1}
 
 
@@ -867,6 +942,142 @@ def test_anonymous_reads_are_denied(fresh):
         assert (reply.status, reply.code) == (403, "AccessDenied")
 
 
+def test_a_browser_can_post_a_form(fresh):
+    import requests
+
+    said = fresh.boto().generate_presigned_post(fresh.picture, "form/${filename}", ExpiresIn=60, Conditions=[["starts-with", "$key", "form/"]])
+    answer = requests.post(said["url"], data=said["fields"], files={"file": ("x.jpg", b"jpeg")}, timeout=10)
+    assert answer.status_code in (200, 201, 204), answer.text
+    assert fresh.get(fresh.picture, "form/x.jpg") == b"jpeg"
+
+
+def test_a_page_may_read_across_origins(fresh):
+    fresh.put(fresh.record, "k", b"v")
+    [found] = fresh.search()[1]
+    reply = url_get(found.FileUrl, {"Origin": "https://shop.example"})
+    assert reply.headers.get("access-control-allow-origin") in ("*", "https://shop.example")
+    flight = url_get(found.FileUrl, {"Origin": "https://shop.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}, method="OPTIONS")
+    assert flight.status in (200, 204) and "GET" in flight.headers["access-control-allow-methods"]
+
+
+def form(fresh, fields, file=b"jpeg", bucket=None, extra=()):
+    import requests
+
+    parts = [(name, (None, value)) for name, value in fields.items()]
+    return requests.post(f"{fresh.url}/{bucket or fresh.picture}", files=[*parts, ("file", ("x.jpg", file)), *extra], timeout=10)
+
+
+def v2_form(fresh, fields, conditions=None, minutes=5, spoil=False):
+    until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=minutes)
+    conditions = [{"bucket": fresh.picture}, *({k: v} for k, v in fields.items())] if conditions is None else conditions
+    policy = base64.b64encode(json.dumps({"expiration": f"{until:%Y-%m-%dT%H:%M:%SZ}", "conditions": conditions}).encode())
+    signature = base64.b64encode(hmac.new(fresh.sk.encode(), policy + b"x" * spoil, "sha1").digest()).decode()
+    return {**fields, "AWSAccessKeyId": fresh.ak, "policy": policy.decode(), "signature": signature}
+
+
+def test_a_form_of_the_second_signature_stores_what_it_says(fresh):
+    fields = {"key": "a b/录.jpg", "Content-Type": "image/jpeg", "x-amz-meta-k": "v", "success_action_status": "201"}
+    answer = form(fresh, v2_form(fresh, fields))
+    assert answer.status_code == 201, answer.text
+    assert "<Key>a b/录.jpg</Key>" in answer.content.decode()
+    got = fresh.boto().get_object(Bucket=fresh.picture, Key="a b/录.jpg")
+    assert (got["Body"].read(), got["ContentType"], got["Metadata"]) == (b"jpeg", "image/jpeg", {"k": "v"})
+    import requests
+
+    fields = {"key": "r", "success_action_redirect": "http://127.0.0.1:9/done?a=1"}
+    parts = [(n, (None, v)) for n, v in v2_form(fresh, fields).items()]
+    answer = requests.post(f"{fresh.url}/{fresh.picture}", files=[*parts, ("file", ("x", b""))], allow_redirects=False, timeout=10)
+    assert answer.status_code == 303 and answer.headers["location"].startswith("http://127.0.0.1:9/done?a=1&bucket="), answer.headers
+
+
+def test_a_form_that_breaks_a_rule_stores_nothing(fresh, sub):
+    key = {"key": "k"}
+    bucket = {"bucket": fresh.picture}
+    big = payload(3 * MIB, "form")
+    for name, answer, wanted in [
+        ("expired", form(fresh, v2_form(fresh, key, minutes=-1)), (403, "AccessDenied")),
+        ("signature", form(fresh, v2_form(fresh, key, spoil=True)), (403, "SignatureDoesNotMatch")),
+        ("no policy", form(fresh, key), (403, "AccessDenied")),
+        ("uncovered", form(fresh, {**v2_form(fresh, key), "x-amz-meta-a": "1"}), (403, "AccessDenied")),
+        ("other key", form(fresh, {**v2_form(fresh, key), "key": "other"}), (403, "AccessDenied")),
+        ("no bucket", form(fresh, v2_form(fresh, key, [key])), (403, "AccessDenied")),
+        ("other bucket", form(fresh, v2_form(fresh, key), bucket=fresh.record), (403, "AccessDenied")),
+        ("theirs", form(fresh, v2_form(fresh, key, [key, {"bucket": sub.picture}]), bucket=sub.picture), (403, "AccessDenied")),
+        ("large", form(fresh, v2_form(fresh, key, [key, bucket, ["content-length-range", 0, MIB]]), big), (400, "EntityTooLarge")),
+        ("small", form(fresh, v2_form(fresh, key, [key, bucket, ["content-length-range", 9, MIB]])), (400, "EntityTooSmall")),
+        ("no range", form(fresh, v2_form(fresh, key, [key, bucket, ["content-length-range", 0]])), (400, "InvalidPolicyDocument")),
+        ("no key", form(fresh, v2_form(fresh, {})), (400, "InvalidArgument")),
+        ("what follows the file", form(fresh, v2_form(fresh, key), extra=[("key", (None, "after the file"))]), (204, "")),
+    ]:
+        code = re.search("<Code>(.*)</Code>", answer.text)
+        assert (answer.status_code, code.group(1) if code else "") == wanted, (name, answer.text)
+    assert fresh.listing() == {(fresh.picture, "k"): 4}
+    assert (sub.picture, "k") not in sub.listing()
+
+
+def test_a_form_that_is_cut_off_stores_nothing(fresh):
+    boundary = b"xyz"
+    parts = b"".join(
+        b'--%b\r\ncontent-disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (boundary, n.encode(), v.encode()) for n, v in v2_form(fresh, {"key": "k"}).items()
+    )
+    body = parts + b'--xyz\r\ncontent-disposition: form-data; name="file"; filename="x"\r\n\r\nhalf of it'
+    head = f"POST /{fresh.picture} HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=xyz\r\ncontent-length: {len(body)}\r\n\r\n"
+    reply = raw(fresh.server.address("s3"), head.encode() + body)
+    assert (reply.status, reply.code) == (400, "IncompleteBody")
+    assert fresh.listing() == {}
+
+
+def test_a_page_may_not_write_and_sees_errors(fresh):
+    url = fresh.boto().generate_presigned_url("get_object", Params={"Bucket": fresh.record, "Key": "gone"})
+    reply = url_get(url, {"Origin": "https://shop.example"})
+    assert reply.status == 404 and reply.headers.get("access-control-allow-origin") == "*"
+    assert "ETag" in reply.headers["access-control-expose-headers"] and "x-amz-request-id" in reply.headers["access-control-expose-headers"]
+    assert url_get(url).headers.get("access-control-allow-origin") is None
+    flight = url_get(url, {"Origin": "https://shop.example", "Access-Control-Request-Method": "PUT"}, method="OPTIONS")
+    assert flight.status == 403 and flight.headers.get("access-control-allow-origin") is None
+
+
+def test_deletions_of_many_say_what_stayed(account, fresh):
+    fresh.put(fresh.record, "k", b"v")
+    client = fresh.boto()
+    report = client.delete_objects(Bucket=fresh.record, Delete={"Objects": [{"Key": "k"}, {"Key": "l"}]})
+    assert [(e["Key"], e["Code"]) for e in report["Errors"]] == [("k", "AccessDenied"), ("l", "AccessDenied")]
+    ak, sk = account.admin()
+    admin = fresh.server.boto(ak, sk)
+    body = b"<Delete><Object><Key>k</Key></Object></Delete>"
+    reply = fresh.server.wire(ak, sk).request("POST", f"/{fresh.record}", {"delete": ""}, body)
+    assert (reply.status, reply.code) == (400, "InvalidRequest"), reply
+    reply = fresh.server.wire(ak, sk).request("POST", f"/{fresh.record}", {"delete": ""}, body, {"content-md5": base64.b64encode(hashlib.md5(b"x").digest()).decode()})
+    assert (reply.status, reply.code) == (400, "BadDigest"), reply
+    assert error_code(admin.delete_objects, Bucket=fresh.record, Delete={"Objects": [{"Key": f"{n}"} for n in range(1001)]}) == (400, "MalformedXML")
+    assert fresh.listing() == {(fresh.record, "k"): 1}
+    report = admin.delete_objects(Bucket=fresh.record, Delete={"Quiet": True, "Objects": [{"Key": "k"}, {"Key": "x", "VersionId": "1"}]})
+    assert "Deleted" not in report and [(e["Key"], e["Code"]) for e in report["Errors"]] == [("x", "NoSuchVersion")]
+    assert fresh.listing() == {}
+
+
+def test_a_bucket_stays(account, fresh):
+    assert error_code(fresh.boto().delete_bucket, Bucket=fresh.record) == (403, "AccessDenied")
+    assert s3cmd(fresh, "rb", f"s3://{fresh.record}", check=False).returncode != 0
+    ak, sk = account.admin()
+    assert error_code(fresh.server.boto(ak, sk).delete_bucket, Bucket=fresh.record) == (403, "AccessDenied")
+    fresh.put(fresh.record, "k", b"v")
+
+
+@pytest.mark.parametrize("v2", [False, True], ids=["v4", "v2"])
+def test_tools_move_by_copying(account, fresh, tmp_path, v2):
+    """rclone's server-side move and s3cmd's mv, with the key that may delete."""
+    ak, sk = account.admin()
+    admin = SimpleNamespace(ak=ak, sk=sk, url=fresh.url)
+    for name in ("a/1", "a/2"):
+        fresh.put(fresh.record, name, payload(100, name))
+    rclone(admin, "move", f"k:{fresh.record}/a", f"k:{fresh.picture}/moved", v2=v2)
+    assert fresh.listing() == {(fresh.picture, "moved/1"): 100, (fresh.picture, "moved/2"): 100}
+    s3cmd(admin, "mv", f"s3://{fresh.picture}/moved/1", f"s3://{fresh.record}/back", v2=v2)
+    assert fresh.get(fresh.record, "back") == payload(100, "a/1")
+    assert fresh.listing() == {(fresh.picture, "moved/2"): 100, (fresh.record, "back"): 100}
+
+
 # --- whole trees with the tools ----------------------------------------------------------------------------
 
 
@@ -898,6 +1109,8 @@ def test_rclone_and_s3cmd_list_what_is_there(fresh, tmp_path):
         assert sorted(names) == ["a/1", "a/2", "b"]
         names = re.findall(r"s3://\S+", s3cmd(fresh, "ls", "-r", f"s3://{fresh.record}", v2=v2).stdout.decode())
         assert sorted(names) == [f"s3://{fresh.record}/{n}" for n in ("a/1", "a/2", "b")]
+        s3cmd(fresh, "cp", f"s3://{fresh.record}/b", f"s3://{fresh.picture}/copy", v2=v2)
+        assert fresh.get(fresh.picture, "copy") == payload(10, "b")
 
 
 def test_ffmpeg_records_straight_into_a_presigned_url(fresh):
