@@ -46,6 +46,11 @@ impl Engine {
         Ok(Some(Credential { secret, who, sig_v2 }))
     }
 
+    /// Whether there is an account of this name.
+    pub fn knows_account(&self, name: &str) -> bool {
+        self.inner.store.catalog.read().names.contains_key(name)
+    }
+
     /// The platform, by the account's name and password. Serves 7.x results 1 and 2.
     pub fn sign_in(&self, account: &str, password: &str) -> Result<Caller> {
         let (id, name, sealed) = {

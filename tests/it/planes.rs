@@ -478,6 +478,9 @@ async fn credentials_are_checked_in_the_order_of_the_tables() {
             ("gd", "wrong", "wrong", "wrong", "2"),
             ("gd", "another-password", ak, sk, "2"),
             ("gd", "", ak, sk, "2"),
+            // A platform that mixes its fields up does not tell the audit log its secrets.
+            (PASSWORD, "gd", ak, sk, "1"),
+            ("gd", PASSWORD, sk, ak, "3"),
             ("gd", PASSWORD, "wrong", "wrong", "3"),
             ("gd", PASSWORD, "", sk, "3"),
             ("fj", "another-password", ak, sk, "3"),
