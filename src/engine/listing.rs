@@ -7,7 +7,6 @@ use super::{
 use crate::domain::{ObjectKey, Refusal, limits};
 use crate::store::index::bucket_of;
 use crate::store::index::rows::ObjectRow;
-use crate::store::index::view;
 use crate::wire::sig::{PresignGet, presign_get};
 
 /// What a list tells of a row.
@@ -19,12 +18,7 @@ impl Engine {
     /// A page of a bucket's list.
     pub async fn list(&self, caller: &Caller, bucket: &BucketRef, query: ListQuery) -> Result<ListPage> {
         let _ = caller;
-        let query = view::ListQuery {
-            prefix: query.prefix,
-            delimiter: query.delimiter,
-            after: query.after,
-            max: query.max.min(limits::LIST_KEYS_MAX),
-        };
+        let query = ListQuery { max: query.max.min(limits::LIST_KEYS_MAX), ..query };
         let page = self.inner.store.view()?.list(bucket.id, &query)?;
         Ok(ListPage {
             objects: page.objects.into_iter().map(|(key, row)| info(key, &row)).collect(),

@@ -25,9 +25,9 @@ pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Credential, Damage, DiskView,
-    Error, Finish, FoundFile, ListPage, ListQuery, NewAccount, NewObject, ObjectInfo, OpenedSubAccount, PartInfo,
-    PutCondition, Result, ScrubReport, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace,
-    SubAccountView, UploadInfo, UserSpace, Violation, loops,
+    Error, Finish, FoundFile, ListPage, NewAccount, NewObject, ObjectInfo, OpenedSubAccount, PartInfo, PutCondition,
+    Result, ScrubReport, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView,
+    UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 
@@ -37,6 +37,7 @@ use crate::domain::{Refusal, Timestamp};
 use crate::store::committer::{Command, Failure};
 use crate::store::event::Event;
 use crate::store::index::apply::{Apply, Settings};
+pub use crate::store::index::view::ListQuery;
 pub use crate::store::recovery::{RebuildReport, RecoveryReport};
 use crate::store::{Options, Store};
 use crate::world::World;

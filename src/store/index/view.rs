@@ -20,11 +20,13 @@ pub struct View {
 /// A page of a list, as asked. See [`View::list`].
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {
+    /// Only keys that begin so.
     pub prefix: String,
-    /// Empty: none.
+    /// Keys that share what comes before this, after the prefix, become one common prefix. Empty: none.
     pub delimiter: String,
-    /// Only what sorts after this.
+    /// Only keys and common prefixes after this one (v1 marker, v2 start-after and token).
     pub after: String,
+    /// Keys and common prefixes on a page, 0 to 1,000.
     pub max: usize,
 }
 

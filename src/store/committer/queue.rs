@@ -1,0 +1,213 @@
+//! What is put into the committer's queue, and what comes back.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use crate::domain::{BucketId, Checksum, ETag, Lock, Metadata, ObjectKey, Refusal, SubAccountId, Timestamp, UploadId};
+use crate::store::catalog::Hold;
+use crate::store::error::StoreError;
+use crate::store::event::Event;
+use crate::store::index::apply::Apply;
+use crate::store::index::rows::TrashRow;
+use crate::store::volume::writer::Written;
+
+/// Why a change did not happen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store cannot.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where an answer goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+/// Proof that an upload is committed and durable. Only the committer makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Receipt {
+    etag: ETag,
+    created: Timestamp,
+}
+
+/// Conditions that are checked at the moment of the commit.
+#[derive(Clone, Debug, Default)]
+pub struct Check {
+    /// There must be no such key.
+    pub must_not_exist: bool,
+    /// The key's tag must be this.
+    pub must_match: Option<String>,
+}
+
+/// A whole upload.
+#[derive(Debug)]
+pub struct NewObject {
+    pub bucket: BucketId,
+    pub key: ObjectKey,
+    pub metadata: Metadata,
+    pub lock: Lock,
+    pub checksum: Option<Checksum>,
+    pub md5: [u8; 16],
+    pub check: Check,
+    /// One record, or several of which a manifest is made.
+    pub records: Vec<Written>,
+    /// Names the records of an upload that has several; random.
+    pub upload: UploadId,
+    pub hold: Hold,
+}
+
+/// A part of a multipart upload.
+#[derive(Debug)]
+pub struct NewPart {
+    pub bucket: BucketId,
+    pub key: ObjectKey,
+    pub upload: UploadId,
+    pub number: u16,
+    pub md5: [u8; 16],
+    pub records: Vec<Written>,
+    pub hold: Hold,
+}
+
+/// A multipart upload that is to become an object.
+#[derive(Debug)]
+pub struct Completion {
+    pub bucket: BucketId,
+    pub key: ObjectKey,
+    pub upload: UploadId,
+    /// Numbers and tags as the client names them.
+    pub parts: Vec<(u16, String)>,
+    pub check: Check,
+    pub nonce: [u8; 16],
+}
+
+/// Looks at the present state and says what shall change.
+pub type Decide = Box<dyn FnOnce(&mut Apply<'_>) -> Result<Vec<Event>, Failure> + Send>;
+
+/// One thing for the committer to do.
+pub enum Command {
+    Object(Box<NewObject>, Reply<Receipt>),
+    Part(Box<NewPart>, Reply<Receipt>),
+    Complete(Box<Completion>, Reply<Receipt>),
+    /// The answer is the sequence of the first event.
+    Change {
+        decide: Decide,
+        exclusive: bool,
+        reply: Option<Reply<u64>>,
+    },
+    /// Deletes some files of a closed sub-account; the answer says whether it was all.
+    Purge(SubAccountId, Reply<bool>),
+    /// These have been punched.
+    Punched(Vec<(Vec<u8>, TrashRow)>, Reply<()>),
+    /// Makes the index durable now.
+    Checkpoint(Reply<()>),
+    /// The last command.
+    Close(Reply<()>),
+}
+
+/// Rung when there is something to do in the background.
+#[derive(Debug, Default)]
+pub struct Bells {
+    pub overwrite: Notify,
+    pub alerts: Notify,
+    pub trash: Notify,
+    pub closing: Notify,
+    /// Sequence up to which the index is durable: what was deleted later is not punched yet.
+    pub durable: AtomicU64,
+}
+
+/// The committer's queue, for everybody else.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub(super) commands: SyncSender<Command>,
+    pub(super) waiting: Arc<AtomicUsize>,
+    pub(super) stopped: watch::Receiver<Option<String>>,
+    pub(super) thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
+}
+
+// === impl Receipt ===
+
+impl Receipt {
+    /// For the committer alone, which answers with it only once its group is durable.
+    pub(super) fn new(etag: ETag, created: Timestamp) -> Self {
+        Self { etag, created }
+    }
+
+    /// The object's tag.
+    pub fn etag(&self) -> ETag {
+        self.etag
+    }
+
+    /// When it was completed.
+    pub fn created(&self) -> Timestamp {
+        self.created
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// Puts a command in; [`StoreError::Queue`] where too many wait.
+    pub fn send(&self, command: Command) -> Result<(), StoreError> {
+        if let Some(reason) = self.stopped.borrow().clone() {
+            return Err(StoreError::Stopped(reason));
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.commands.try_send(command).map_err(|error| {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => StoreError::Queue,
+                TrySendError::Disconnected(_) => StoreError::Stopped("the committer has ended".to_owned()),
+            }
+        })
+    }
+
+    /// Puts a command in and waits for its answer. The command is carried out even where nobody
+    /// waits any more.
+    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply))?;
+        answer.await.map_err(|_| StoreError::Stopped("the committer has ended".to_owned()))?
+    }
+
+    /// As [`Queue::ask`], on a thread that may wait.
+    pub fn ask_blocking<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply))?;
+        answer.blocking_recv().map_err(|_| StoreError::Stopped("the committer has ended".to_owned()))?
+    }
+
+    /// Commands that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Changes to a reason when the store has stopped after a failure.
+    pub fn stopped(&self) -> watch::Receiver<Option<String>> {
+        self.stopped.clone()
+    }
+
+    /// Waits for the thread after [`Command::Close`].
+    pub fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic there has been printed; there is nothing left to wait for.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Command {
+    /// Whether the commands behind it must see its effects in the catalog.
+    pub(super) fn ends_group(&self) -> bool {
+        match self {
+            Self::Change { exclusive, .. } => *exclusive,
+            Self::Checkpoint(_) => true,
+            _ => false,
+        }
+    }
+}
