@@ -24,6 +24,7 @@ fn page(s: &Value) -> String {
         ("handed out", bytes(&s["handed_out_bytes"])),
         ("commit queue", text(&s["commit_queue"])),
         ("extents to give back", text(&s["trash"])),
+        ("scrub", format!("{} passes, {} damaged found", text(&s["scrub"]["passes"]), text(&s["scrub"]["damaged"]))),
         ("alerts", format!("{} pending, {} given up", text(&s["alerts_pending"]), text(&s["alerts_given_up"]))),
     ]);
     let row = |d: &Value| {

@@ -26,7 +26,7 @@ pub use download::ObjectReader;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Credential, Damage, DiskView,
     Error, Finish, FoundFile, ListPage, NewAccount, NewObject, ObjectInfo, OpenedSubAccount, PartInfo, PutCondition,
-    Result, ScrubReport, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView,
+    Result, ScrubReport, ScrubView, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView,
     UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
@@ -64,6 +64,7 @@ struct Inner {
     config: RwLock<Arc<Config>>,
     urls: RwLock<PublicUrls>,
     pins: Arc<Pins>,
+    scrub: Arc<reconcilers::ScrubState>,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -106,6 +107,7 @@ impl Engine {
                 config: RwLock::new(Arc::new(config.clone())),
                 urls: RwLock::new(urls),
                 pins: Arc::default(),
+                scrub: Arc::default(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),
             }),

@@ -43,6 +43,7 @@ impl Engine {
             trash: view.trash_len()?,
             alerts_pending: count(AlertState::Pending),
             alerts_given_up: count(AlertState::GivenUp),
+            scrub: self.inner.scrub.view(),
         })
     }
 
@@ -165,7 +166,7 @@ impl Engine {
                     objects += 1;
                     bytes += n;
                 };
-                after = engine.inner.store.scrub_page(&from, read, |damage| damaged.push(damage))?;
+                after = engine.inner.store.scrub_page(&from, read, |damage| damaged.push(damage), |_| true)?;
             }
             report.objects = objects + damaged.len() as u64;
             report.bytes = bytes;

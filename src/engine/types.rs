@@ -427,6 +427,21 @@ pub struct Status {
     pub alerts_pending: u64,
     /// Alerts given up.
     pub alerts_given_up: u64,
+    /// The scrub in the background.
+    pub scrub: ScrubView,
+}
+
+/// What the scrub in the background has read since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ScrubView {
+    /// Times that it came through all files.
+    pub passes: u64,
+    /// Files read and found sound.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Damaged files found; the log names them.
+    pub damaged: u64,
 }
 
 /// One finding of `index check`.

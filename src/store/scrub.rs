@@ -22,19 +22,20 @@ pub struct Damage {
 
 impl Store {
     /// Reads files after `after` (empty: from the start); gives where to go on, or `None` at the
-    /// end. Blocks. Files and bytes go to `read`, damage to `damaged`.
+    /// end. Blocks. Files and bytes go to `read`, damage to `damaged`. `pace` is told of every stride of
+    /// bytes that was read and may hold the thread up; where it says no, the page ends early.
     pub fn scrub_page(
         &self,
         after: &[u8],
         mut read: impl FnMut(u64),
         mut damaged: impl FnMut(Damage),
+        mut pace: impl FnMut(u64) -> bool,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let view = self.view()?;
-        let rows = view.objects_after(after, PAGE)?;
-        let Some((last, _)) = rows.last() else { return Ok(None) };
-        let next = last.clone();
+        // Not held while files are read: that may take minutes, and redb keeps what a reader may see.
+        let rows = self.view()?.objects_after(after, PAGE)?;
+        let mut next = None;
         for (raw, row) in rows {
-            let result = self.verify(&row);
+            let result = self.verify(&row, &mut pace);
             // What was deleted or replaced while it was read proves nothing.
             let still_there = || -> Result<bool, StoreError> {
                 let now = self.view()?.raw(super::index::definitions::objects, &raw)?;
@@ -59,19 +60,26 @@ impl Store {
                 }
                 Err(_) => {}
             }
+            next = Some(raw);
+            if !pace(0) {
+                break;
+            }
         }
-        Ok(Some(next))
+        Ok(next)
     }
 
     /// Reads all of a file; gives its bytes' number.
-    fn verify(&self, row: &ObjectRow) -> Result<u64, StoreError> {
+    fn verify(&self, row: &ObjectRow, pace: &mut impl FnMut(u64) -> bool) -> Result<u64, StoreError> {
         let mut bytes = 0;
+        let mut count = |stride: &[u8]| {
+            bytes += stride.len() as u64;
+            pace(stride.len() as u64);
+        };
         let main = RecordReader::open_blocking(&self.volumes, row.place, row.id)?;
-        main.read_all_blocking(|b| bytes += b.len() as u64)?;
+        main.read_all_blocking(&mut count)?;
         if row.segmented {
             for segment in self.view()?.segments(row.id)? {
-                RecordReader::open_blocking(&self.volumes, segment.place, segment.id)?
-                    .read_all_blocking(|b| bytes += b.len() as u64)?;
+                RecordReader::open_blocking(&self.volumes, segment.place, segment.id)?.read_all_blocking(&mut count)?;
             }
         }
         if bytes == row.size.get() {

@@ -9,12 +9,14 @@ mod expire;
 mod overwrite;
 mod punch;
 mod purge;
+mod scrub;
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+pub(super) use self::scrub::State as ScrubState;
 use super::{Engine, Result};
 
 /// What a step says.
@@ -37,6 +39,7 @@ pub(super) fn start(engine: &Engine) {
     run(engine, "punch", every(1), |e| &e.inner.store.bells.trash, punch::step);
     run(engine, "expire", every(600), |e| &e.inner.store.bells.closing, expire::step);
     deliver::start(engine);
+    scrub::start(engine);
 }
 
 /// All that is due of overwrites, purges and punches; the index is made durable in between.

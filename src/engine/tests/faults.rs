@@ -1,6 +1,7 @@
 //! Disks that fail, fill and rot; and the crashes that are too rare for chance to meet.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes as Buf;
 
@@ -177,6 +178,32 @@ fn rot_is_never_served_and_scrub_names_the_file() {
         let report = engine.scrub(&Caller::operator()).await.unwrap();
         let named: Vec<_> = report.damaged.iter().map(|d| (d.bucket.as_str(), d.key.as_str())).collect();
         assert_eq!(named, [(name.as_str(), "f0"), (&name, "f1"), (&name, "f2"), (&name, "f3")]);
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
+fn the_scrub_in_the_background_finds_rot_by_itself() {
+    let runtime = runtime();
+    let mut rig = Rig::new(5, GB);
+    rig.config.storage.scrub_rate = 64 << 20;
+    let (engine, name) = runtime.block_on(begin(&rig));
+    runtime.block_on(async {
+        let target = bucket(&engine, &name);
+        for (n, len) in [(0, 5_000), (1, 300_000), (2, 70_000)] {
+            store(&engine, &target, &format!("f{n}"), n, len).await.unwrap();
+        }
+        let (path, at) = find(&rig, &content(1, 250_000)[249_000..]);
+        rig.disk.rot(&path, at).unwrap();
+        engine.start();
+        let scrub = loop {
+            let scrub = engine.status(&Caller::operator()).await.unwrap().scrub;
+            if scrub.passes > 0 {
+                break scrub;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!((scrub.objects, scrub.bytes, scrub.damaged), (2, 75_000, 1));
         engine.close().await.unwrap();
     });
 }
