@@ -149,6 +149,7 @@ impl Engine {
     /// and the like.
     pub fn reload(&self, config: &Config) {
         self.inner.store.catalog.set_settings(settings(config));
+        self.inner.store.volumes.set_reserve(config.storage.reserve);
         *self.inner.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
         self.inner.store.bells.alerts.notify_one();
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes as Buf;
 
 use super::rig::{Rig, assert_sound, bucket, content, key, new_object, open_account, open_sub, put, read, runtime};
+use crate::config::Reserve;
 use crate::domain::{Lock, Refusal};
 use crate::engine::{BucketRef, Caller, Engine, Error, Finish, PutCondition};
 use crate::world::fake::{Fate, Survival, UnsyncedKind};
@@ -178,6 +179,24 @@ fn rot_is_never_served_and_scrub_names_the_file() {
         let report = engine.scrub(&Caller::operator()).await.unwrap();
         let named: Vec<_> = report.damaged.iter().map(|d| (d.bucket.as_str(), d.key.as_str())).collect();
         assert_eq!(named, [(name.as_str(), "f0"), (&name, "f1"), (&name, "f2"), (&name, "f3")]);
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_reserve_that_is_changed_while_running_holds_at_once() {
+    let runtime = runtime();
+    let rig = Rig::new(6, GB);
+    let (engine, name) = runtime.block_on(begin(&rig));
+    runtime.block_on(async {
+        let target = bucket(&engine, &name);
+        let mut config = rig.config.clone();
+        config.storage.reserve = Reserve::Bytes(512 << 20);
+        engine.reload(&config);
+        assert!(matches!(store(&engine, &target, "f", 1, 70_000).await, Err(Error::Busy(_))));
+        engine.reload(&rig.config);
+        store(&engine, &target, "f", 1, 70_000).await.unwrap();
+        assert_eq!(read(&engine, &target, "f").await.unwrap(), content(1, 70_000));
         engine.close().await.unwrap();
     });
 }

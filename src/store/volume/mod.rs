@@ -58,7 +58,7 @@ pub struct Volumes {
     dirs: Vec<Dir>,
     store_id: [u8; 16],
     volume_size: u64,
-    reserve: Reserve,
+    reserve: Mutex<Reserve>,
     files: RwLock<HashMap<VolumeId, Arc<Volume>>>,
     room: Mutex<Room>,
     /// Used to make volumes and their keys.
@@ -196,7 +196,7 @@ impl Volumes {
             dirs: open_dirs,
             store_id,
             volume_size,
-            reserve,
+            reserve: Mutex::new(reserve),
             files: RwLock::new(files),
             room: Mutex::new(room),
             world: WorldHandle(world),
@@ -206,6 +206,11 @@ impl Volumes {
     fn room(&self) -> MutexGuard<'_, Room> {
         // A panic while the room was held leaves it whole: every change is one assignment.
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another part of each disk is free space that uploads may not touch.
+    pub fn set_reserve(&self, reserve: Reserve) {
+        *self.reserve.lock().unwrap_or_else(PoisonError::into_inner) = reserve;
     }
 
     /// The volume, while it exists.
@@ -302,7 +307,7 @@ impl Volumes {
     fn free(&self, dir: usize) -> Result<(u64, u64), StoreError> {
         let path = &self.dirs[dir].path;
         let (total, free) = self.world.0.disk.space(path).doing(|| format!("measure {}", path.display()))?;
-        let reserve = match self.reserve {
+        let reserve = match *self.reserve.lock().unwrap_or_else(PoisonError::into_inner) {
             Reserve::Percent(percent) => u64::try_from(u128::from(total) * u128::from(percent) / 100).unwrap_or(total),
             Reserve::Bytes(bytes) => bytes,
         };
