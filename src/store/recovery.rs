@@ -103,9 +103,13 @@ fn walk(volume: &Volume, from: u64, mut each: impl FnMut(&Header)) -> Result<Vec
 fn secure(volume: &Arc<Volume>, header: Header) -> Result<bool, StoreError> {
     let reader = RecordReader::with_header(Arc::clone(volume), header);
     let place = reader.header().place();
-    // First all of it is looked at: of a record that is cut, nothing is written.
-    if reader.read_all_blocking(|_| {}).is_err() {
-        return Ok(false);
+    // First all of it is looked at: of a record that is cut, nothing is written. A disk that cannot
+    // read says nothing of what was acknowledged: the start fails, and nothing is punched.
+    match reader.read_all_blocking(|_| {}) {
+        Ok(()) => {}
+        Err(StoreError::Damaged(_)) => return Ok(false),
+        Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+        Err(error) => return Err(error),
     }
     let doing = || format!("write volume {} again", volume.id);
     let mut header = vec![0; place.header_len as usize];
