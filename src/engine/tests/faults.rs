@@ -228,6 +228,26 @@ fn the_scrub_in_the_background_finds_rot_by_itself() {
 }
 
 #[test]
+fn a_disk_that_cannot_be_read_at_a_start_loses_nothing() {
+    let runtime = runtime();
+    let rig = Rig::new(9, GB);
+    let (engine, name) = runtime.block_on(begin(&rig));
+    runtime.block_on(async {
+        store(&engine, &bucket(&engine, &name), "f", 1, 300_000).await.unwrap();
+    });
+    let (path, at) = find(&rig, &content(1, 250_000)[200_000..]);
+    rig.disk.crash(9, Fate::LoseAll);
+    rig.disk.fail_reads(&path.to_string_lossy(), at..at + 1);
+    assert!(rig.open().is_err(), "it started on a disk that cannot be read");
+    rig.disk.mend();
+    let engine = rig.open().unwrap();
+    runtime.block_on(async {
+        assert_eq!(read(&engine, &bucket(&engine, &name), "f").await.unwrap(), content(1, 300_000));
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_part_of_several_records_is_whole_after_a_power_cut() {
     let runtime = runtime();
     for rebuild in [false, true] {
