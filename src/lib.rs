@@ -3,13 +3,13 @@
 //! Its rooms, and which rooms each may name:
 //!
 //! ```text
-//! domain telemetry     →
+//! domain telemetry md5 →
 //! wire world config    → domain
 //! vault                → domain world
-//! store                → domain world config telemetry vault
+//! store                → domain md5 world config telemetry vault
 //! engine               → domain wire world config telemetry vault store
 //! http                 → domain telemetry
-//! s3 soap api          → domain wire config telemetry http engine
+//! s3 soap api          → domain md5 wire config telemetry http engine
 //! app                  → domain world config telemetry http engine s3 soap api
 //! cli                  → domain world config telemetry http engine api app sim bench
 //! sim                  → domain wire world http
@@ -28,6 +28,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod http;
+pub mod md5;
 pub mod s3;
 pub mod sim;
 pub mod soap;

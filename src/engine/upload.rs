@@ -1,9 +1,9 @@
 //! Uploads: admission before the body, bytes, commit.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes as Buf;
-use md5::{Digest, Md5};
 
 use super::{BucketRef, Caller, Engine, Error, Finish, NewObject, Result, Stored};
 use crate::domain::{
@@ -11,8 +11,9 @@ use crate::domain::{
     limits,
 };
 use crate::store::catalog::Hold;
-use crate::store::committer::{Check, Command, NewObject as CommitObject, NewPart};
+use crate::store::committer::{Check, Command, NewObject as CommitObject, NewPart, Tag};
 use crate::store::event::Event;
+use crate::store::hasher::Stream;
 use crate::store::volume::writer::{INLINE_MAX, RecordWriter, Written};
 
 /// The first record of an upload of unknown length after the one in memory; they double.
@@ -39,7 +40,7 @@ pub struct Upload {
     /// Bytes announced, where they were.
     length: Option<u64>,
     hold: Hold,
-    md5: Md5,
+    md5: Stream,
     received: u64,
     writer: RecordWriter,
     done: Vec<Written>,
@@ -98,7 +99,7 @@ impl Engine {
             target,
             length,
             hold,
-            md5: Md5::new(),
+            md5: self.inner.store.hasher.stream(),
             received: 0,
             writer,
             done: Vec::new(),
@@ -161,7 +162,7 @@ impl Engine {
 
     /// Begins an overwrite for an upload of `len` bytes, unless one is under way or room was made.
     async fn start_sweep(&self, id: SubAccountId, len: u64) -> Result<()> {
-        let catalog = std::sync::Arc::clone(&self.inner.store.catalog);
+        let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |apply| {
             let Some(space) = catalog.space(id) else { return Ok(Vec::new()) };
             let over = space.taken().saturating_add(Bytes::new(len)).saturating_sub(space.granted);
@@ -206,7 +207,6 @@ impl Upload {
             Some(_) => {}
             None => self.grow(after).await?,
         }
-        self.md5.update(&data);
         let mut rest = &data[..];
         while !rest.is_empty() {
             if self.writer.room() == 0 {
@@ -214,7 +214,7 @@ impl Upload {
             }
             let step = usize::try_from(self.writer.room()).unwrap_or(usize::MAX).min(rest.len());
             let (now, later) = rest.split_at(step);
-            self.writer.write(now).await?;
+            self.writer.write(now, &mut self.md5).await?;
             rest = later;
         }
         self.received = after;
@@ -251,7 +251,11 @@ impl Upload {
         };
         let next = self.engine.record(&self.key, &self.target, size)?;
         let full = std::mem::replace(&mut self.writer, next);
-        self.done.push(full.finish().await?);
+        let full = full.finish(&mut self.md5).await?;
+        if let Some((buffer, payload)) = full.inline() {
+            self.md5.update(Arc::clone(buffer), payload).await?;
+        }
+        self.done.push(full);
         Ok(())
     }
 
@@ -271,14 +275,13 @@ impl Upload {
     }
 
     async fn commit(mut self, finish: Finish) -> Result<Stored> {
-        let md5: [u8; 16] = self.md5.finalize().into();
-        if finish.md5.is_some_and(|declared| declared != md5) {
-            return Err(Refusal::BadDigest.into());
-        }
         let mut records = self.done;
         if records.is_empty() || self.writer.payload_len() > 0 {
-            records.push(self.writer.finish().await?);
+            records.push(self.writer.finish(&mut self.md5).await?);
         }
+        let in_memory = matches!(records.as_slice(), [only] if only.inline().is_some());
+        let md5 = if in_memory { None } else { Some(self.md5.finish().await?) };
+        let tag = Tag { md5, declared: finish.md5 };
         self.hold.shrink_to(self.received);
         let queue = &self.engine.inner.store.queue;
         let receipt = match self.target {
@@ -293,7 +296,7 @@ impl Upload {
                     metadata,
                     lock,
                     checksum: finish.checksum,
-                    md5,
+                    tag,
                     check,
                     records,
                     upload: UploadId::new(upload),
@@ -302,7 +305,7 @@ impl Upload {
                 queue.ask(|reply| Command::Object(Box::new(new), reply)).await?
             }
             Target::Part { upload, number } => {
-                let new = NewPart { bucket: self.bucket, key: self.key, upload, number, md5, records, hold: self.hold };
+                let new = NewPart { bucket: self.bucket, key: self.key, upload, number, tag, records, hold: self.hold };
                 queue.ask(|reply| Command::Part(Box::new(new), reply)).await?
             }
         };

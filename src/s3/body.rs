@@ -312,7 +312,7 @@ pub async fn read_whole(incoming: &mut Incoming, mut checks: Checks) -> S3Result
     }
     let finish = checks.finish()?;
     if let Some(md5) = finish.md5
-        && <[u8; 16]>::from(md5::Md5::digest(&whole)) != md5
+        && crate::md5::digest(&whole) != md5
     {
         return Err(crate::domain::Refusal::BadDigest.into());
     }

@@ -9,6 +9,7 @@
 
 mod group;
 mod queue;
+mod tags;
 mod uploads;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,9 @@ use redb::{Database, ReadableTable};
 use tokio::sync::watch;
 
 use self::group::Group;
-pub use self::queue::{Bells, Check, Command, Completion, Decide, Failure, NewObject, NewPart, Queue, Receipt, Reply};
+pub use self::queue::{Bells, Check, Command, Completion, Decide, Failure, NewObject, NewPart, Queue, Receipt, Reply, Tag};
 use super::catalog::Catalog;
-use super::error::{Doing, StoreError};
+use super::error::StoreError;
 use super::event::Event;
 use super::index::apply::Apply;
 use super::index::rows::{Row, VolumeRow};
@@ -157,6 +158,8 @@ impl Committer {
     }
 
     fn commit_group(&mut self, batch: Vec<Command>, group: &mut Group) -> Result<(), StoreError> {
+        let mut batch = batch;
+        tags::hash_together(&mut batch);
         let txn = begin_volatile(&self.db)?;
         let mut apply = Apply::new(&txn, self.catalog.settings())?;
         for command in batch {
@@ -168,7 +171,7 @@ impl Committer {
         }
         let mut touched = BTreeMap::new();
         for run in group.runs.drain(..) {
-            run.volume.file.write_all_at(&run.bytes, run.offset).doing(|| format!("write volume {}", run.volume.id))?;
+            run.write()?;
             touched.insert(run.volume.id, run.volume);
         }
         for volume in touched.values() {

@@ -4,12 +4,14 @@
 //! and the index is derived from both. `docs/storage-format.md` has every byte. Absent: the rules
 //! of accounts (they come in as decisions), HTTP.
 
+pub mod buffer;
 pub mod catalog;
 pub mod check;
 pub mod codec;
 pub mod committer;
 pub mod error;
 pub mod event;
+pub mod hasher;
 pub mod index;
 pub mod journal;
 pub mod layout;
@@ -29,6 +31,7 @@ use self::codec::Decoder;
 use self::committer::{Bells, Command, Committer, Failure, Queue};
 use self::error::{Doing, StoreError};
 use self::event::Event;
+use self::hasher::Hasher;
 use self::index::apply::{Effects, Settings};
 use self::index::rows::{AccountRow, Row, Stats, SubAccountRow};
 use self::index::view::View;
@@ -65,6 +68,7 @@ pub struct Store {
     pub volumes: Arc<Volumes>,
     pub catalog: Arc<Catalog>,
     pub queue: Queue,
+    pub hasher: Hasher,
     pub bells: Arc<Bells>,
     pub master_key: MasterKey,
     pub recovery: RecoveryReport,
@@ -120,7 +124,8 @@ impl Store {
             seq: recovery.sequence,
         };
         let queue = committer.start().doing(|| "start the committer".to_owned())?;
-        Ok(Self { db, volumes, catalog, queue, bells, master_key, recovery, _lock: lock })
+        let hasher = Hasher::start().doing(|| "start the hashing thread".to_owned())?;
+        Ok(Self { db, volumes, catalog, queue, hasher, bells, master_key, recovery, _lock: lock })
     }
 
     /// The state of the index after the last commit.

@@ -43,6 +43,9 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug + 'static {
     fn read_cached_at(&self, out: &mut [u8], at: u64) -> io::Result<bool>;
     /// Writes all of `data` at `at`.
     fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()>;
+    /// Writes pieces one behind the other from `at` on, past the cache where the system can. `at`, where
+    /// each piece begins in memory, and each length are multiples of 4,096.
+    fn write_pieces_at(&self, pieces: &[&[u8]], at: u64) -> io::Result<()>;
     /// Makes what was written durable. After an error nothing may be assumed of any write since
     /// the last success, and a later success says nothing of them.
     fn sync_data(&self) -> io::Result<()>;

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FallocateFlags, SeekFrom};
@@ -22,8 +22,17 @@ pub struct SystemEntropy;
 /// The file system.
 pub struct SystemDisk;
 
+/// Pieces that the kernel takes in one call.
+const PIECES_PER_CALL: usize = 1024;
+
 #[derive(Debug)]
-struct SystemFile(File);
+struct SystemFile {
+    file: File,
+    path: PathBuf,
+    /// The same file, opened past the cache when it is first written that way; `None` inside where the
+    /// file system cannot.
+    direct: OnceLock<Option<File>>,
+}
 
 /// The real world.
 pub fn world() -> World {
@@ -51,12 +60,12 @@ impl Entropy for SystemEntropy {
 
 impl Disk for SystemDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(SystemFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        Ok(Arc::new(SystemFile::new(OpenOptions::new().read(true).write(true).open(path)?, path)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Arc::new(SystemFile(file)))
+        Ok(Arc::new(SystemFile::new(file, path)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -110,19 +119,56 @@ impl Disk for SystemDisk {
 
 // === impl SystemFile ===
 
+impl SystemFile {
+    fn new(file: File, path: &Path) -> Self {
+        Self { file, path: path.to_owned(), direct: OnceLock::new() }
+    }
+
+    /// The handle past the cache, where there is one.
+    fn direct(&self) -> Option<&File> {
+        let open = || {
+            let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).ok()?;
+            let file = OpenOptions::new().write(true).custom_flags(direct).open(&self.path).ok()?;
+            // Only ever the very same file, whatever became of its name.
+            let (one, other) = (file.metadata().ok()?, self.file.metadata().ok()?);
+            ((one.dev(), one.ino()) == (other.dev(), other.ino())).then_some(file)
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+}
+
+/// Writes all pieces, however many calls it takes.
+fn write_pieces(file: &File, pieces: &[&[u8]], at: u64) -> io::Result<()> {
+    let mut slices: Vec<io::IoSlice<'_>> = pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| io::IoSlice::new(piece)).collect();
+    let (mut rest, mut at) = (&mut slices[..], at);
+    while !rest.is_empty() {
+        let most = rest.len().min(PIECES_PER_CALL);
+        match rustix::io::pwritev(file, &rest[..most], at) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                at = at.saturating_add(written as u64);
+                io::IoSlice::advance_slices(&mut rest, written);
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
 impl DiskFile for SystemFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_exact_at(&self, out: &mut [u8], at: u64) -> io::Result<()> {
-        self.0.read_exact_at(out, at)
+        self.file.read_exact_at(out, at)
     }
 
     fn read_cached_at(&self, out: &mut [u8], at: u64) -> io::Result<bool> {
         let wanted = out.len();
         let buffer = io::IoSliceMut::new(out);
-        match rustix::io::preadv2(&self.0, &mut [buffer], at, ReadWriteFlags::NOWAIT) {
+        match rustix::io::preadv2(&self.file, &mut [buffer], at, ReadWriteFlags::NOWAIT) {
             Ok(read) => Ok(read == wanted),
             // Not in memory, or a file system that cannot tell: the caller asks a thread that may wait.
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INTR) => Ok(false),
@@ -131,19 +177,30 @@ impl DiskFile for SystemFile {
     }
 
     fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {
-        self.0.write_all_at(data, at)
+        self.file.write_all_at(data, at)
+    }
+
+    fn write_pieces_at(&self, pieces: &[&[u8]], at: u64) -> io::Result<()> {
+        if let Some(direct) = self.direct() {
+            match write_pieces(direct, pieces, at) {
+                // Not this way after all; what was written of it is written once more.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                done => return done,
+            }
+        }
+        write_pieces(&self.file, pieces, at)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), at, len) {
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), at, len) {
             // A file system without preallocation still stores; it only may run out later.
             Err(rustix::io::Errno::OPNOTSUPP) => {
                 let end = at.saturating_add(len);
@@ -154,14 +211,14 @@ impl DiskFile for SystemFile {
     }
 
     fn punch(&self, at: u64, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len) {
-            Err(rustix::io::Errno::OPNOTSUPP) => zero_range(&self.0, at, len),
+        match rustix::fs::fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len) {
+            Err(rustix::io::Errno::OPNOTSUPP) => zero_range(&self.file, at, len),
             other => Ok(other?),
         }
     }
 
     fn next_data(&self, at: u64) -> io::Result<Option<u64>> {
-        match rustix::fs::seek(&self.0, SeekFrom::Data(at)) {
+        match rustix::fs::seek(&self.file, SeekFrom::Data(at)) {
             Ok(found) => Ok(Some(found)),
             Err(rustix::io::Errno::NXIO) => Ok(None),
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok((at < self.len()?).then_some(at)),
@@ -170,7 +227,7 @@ impl DiskFile for SystemFile {
     }
 
     fn disk_usage(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.blocks().saturating_mul(512))
+        Ok(self.file.metadata()?.blocks().saturating_mul(512))
     }
 }
 

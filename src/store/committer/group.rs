@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::queue::{Failure, Reply};
+use crate::store::buffer::Buffer;
 use crate::store::catalog::Hold;
-use crate::store::error::StoreError;
+use crate::store::error::{Doing, StoreError};
 use crate::store::volume::{Reservation, Volume};
 
 /// An answer that waits for its group: it is given the group's failure, if there is one.
@@ -27,16 +28,16 @@ pub(super) struct Group {
 pub(super) struct Mark {
     keeps: usize,
     runs: usize,
-    /// Bytes of the last run.
+    /// Pieces of the last run.
     tail: usize,
     bytes: u64,
 }
 
-/// Bytes that go to one stretch of a volume.
+/// Pieces that go to one stretch of a volume, one behind the other.
 pub(super) struct Run {
     pub(super) volume: Arc<Volume>,
     pub(super) offset: u64,
-    pub(super) bytes: Vec<u8>,
+    pieces: Vec<Buffer>,
 }
 
 // === impl Group ===
@@ -75,7 +76,7 @@ impl Group {
         Mark {
             keeps: self.keeps.len(),
             runs: self.runs.len(),
-            tail: self.runs.last().map_or(0, |run| run.bytes.len()),
+            tail: self.runs.last().map_or(0, |run| run.pieces.len()),
             bytes: self.bytes,
         }
     }
@@ -87,21 +88,35 @@ impl Group {
             self.keeps.truncate(before.keeps);
             self.runs.truncate(before.runs);
             if let Some(last) = self.runs.last_mut() {
-                last.bytes.truncate(before.tail);
+                last.pieces.truncate(before.tail);
             }
             self.bytes = before.bytes;
         }
     }
 
-    /// Bytes to be written with the group, joined to the stretch before where they follow it.
-    pub(super) fn write(&mut self, volume: &Arc<Volume>, offset: u64, bytes: Vec<u8>) {
+    /// A piece to be written with the group, joined to the stretch before where it follows it.
+    pub(super) fn write(&mut self, volume: &Arc<Volume>, offset: u64, piece: Buffer) {
         if let Some(last) = self.runs.last_mut()
             && last.volume.id == volume.id
-            && last.offset + last.bytes.len() as u64 == offset
+            && last.offset + last.len() == offset
         {
-            last.bytes.extend_from_slice(&bytes);
+            last.pieces.push(piece);
             return;
         }
-        self.runs.push(Run { volume: Arc::clone(volume), offset, bytes });
+        self.runs.push(Run { volume: Arc::clone(volume), offset, pieces: vec![piece] });
+    }
+}
+
+// === impl Run ===
+
+impl Run {
+    fn len(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len() as u64).sum()
+    }
+
+    /// Writes it.
+    pub(super) fn write(&self) -> Result<(), StoreError> {
+        let pieces: Vec<&[u8]> = self.pieces.iter().map(Buffer::bytes).collect();
+        self.volume.file.write_pieces_at(&pieces, self.offset).doing(|| format!("write volume {}", self.volume.id))
     }
 }

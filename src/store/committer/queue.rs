@@ -44,6 +44,16 @@ pub struct Check {
     pub must_match: Option<String>,
 }
 
+/// The MD5 of an upload's payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag {
+    /// None where the payload is one record in memory: then the committer hashes it, together with those
+    /// of the other uploads in the group.
+    pub md5: Option<[u8; 16]>,
+    /// What the client says that it is: another one is refused, and nothing is stored.
+    pub declared: Option<[u8; 16]>,
+}
+
 /// A whole upload.
 #[derive(Debug)]
 pub struct NewObject {
@@ -52,7 +62,7 @@ pub struct NewObject {
     pub metadata: Metadata,
     pub lock: Lock,
     pub checksum: Option<Checksum>,
-    pub md5: [u8; 16],
+    pub tag: Tag,
     pub check: Check,
     /// One record, or several of which a manifest is made.
     pub records: Vec<Written>,
@@ -68,7 +78,7 @@ pub struct NewPart {
     pub key: ObjectKey,
     pub upload: UploadId,
     pub number: u16,
-    pub md5: [u8; 16],
+    pub tag: Tag,
     pub records: Vec<Written>,
     pub hold: Hold,
 }
@@ -127,6 +137,19 @@ pub struct Queue {
     pub(super) waiting: Arc<AtomicUsize>,
     pub(super) stopped: watch::Receiver<Option<String>>,
     pub(super) thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
+}
+
+// === impl Tag ===
+
+impl Tag {
+    /// The MD5, where it is what was declared.
+    pub(super) fn proved(&self) -> Result<[u8; 16], Failure> {
+        let md5 = self.md5.ok_or_else(|| StoreError::Index("an upload was not hashed".to_owned()))?;
+        if self.declared.is_some_and(|declared| declared != md5) {
+            return Err(Refusal::BadDigest.into());
+        }
+        Ok(md5)
+    }
 }
 
 // === impl Receipt ===

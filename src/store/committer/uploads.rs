@@ -1,6 +1,7 @@
 //! Uploads as the committer takes them: checked against the present, numbered, placed, applied.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Committer;
 use super::group::Group;
@@ -11,7 +12,7 @@ use crate::domain::{
 use crate::store::error::StoreError;
 use crate::store::index::apply::Apply;
 use crate::store::volume::record::{HEADER_MAX, Header, Kind, Place, Segment, header_len};
-use crate::store::volume::writer::Written;
+use crate::store::volume::writer::{Payload, Written};
 
 impl Committer {
     pub(super) fn object(
@@ -20,6 +21,7 @@ impl Committer {
         group: &mut Group,
         new: NewObject,
     ) -> Result<Receipt, Failure> {
+        let md5 = new.tag.proved()?;
         check(apply, new.bucket, &new.key, &new.check)?;
         let now = self.world.clock.now();
         let mut records = new.records;
@@ -27,7 +29,7 @@ impl Committer {
         let mut header = Header {
             kind: if single { Kind::Object } else { Kind::Manifest },
             lock: new.lock,
-            md5: new.md5,
+            md5,
             parts: 0,
             upload: new.upload,
             size: records.iter().map(|r| r.payload_len).sum(),
@@ -52,6 +54,7 @@ impl Committer {
     }
 
     pub(super) fn part(&mut self, apply: &mut Apply<'_>, group: &mut Group, new: NewPart) -> Result<Receipt, Failure> {
+        let md5 = new.tag.proved()?;
         if apply.sub_account(crate::store::index::owner_of(new.bucket).0)?.is_none() {
             return Err(Refusal::NoBucket.into());
         }
@@ -62,7 +65,7 @@ impl Committer {
         let now = self.world.clock.now();
         let header = Header {
             kind: Kind::Part,
-            md5: new.md5,
+            md5,
             parts: new.number,
             upload: new.upload,
             size: new.records.iter().map(|r| r.payload_len).sum(),
@@ -73,9 +76,9 @@ impl Committer {
         let segments = self.segments(group, &header, new.records)?;
         apply.begin(self.seq, now);
         let size = segments.iter().map(|s| s.place.payload_len).sum();
-        apply.put_part(new.bucket, new.upload, new.number, segments, size, new.md5, now)?;
+        apply.put_part(new.bucket, new.upload, new.number, segments, size, md5, now)?;
         group.holds.push(new.hold);
-        Ok(Receipt::new(ETag { md5: new.md5, parts: 0 }, now))
+        Ok(Receipt::new(ETag { md5, parts: 0 }, now))
     }
 
     pub(super) fn complete(
@@ -121,7 +124,7 @@ impl Committer {
         let mut header = Header {
             kind: Kind::Manifest,
             lock: row.lock,
-            md5: md5_of(&md5s),
+            md5: crate::md5::digest(&md5s),
             parts: u16::try_from(new.parts.len()).unwrap_or(u16::MAX),
             upload: new.upload,
             size: segments.iter().map(|s| s.place.payload_len).sum(),
@@ -160,9 +163,10 @@ impl Committer {
     /// Gives a record its sequence and its room; its bytes go with the group.
     fn place(&mut self, group: &mut Group, header: &mut Header, record: Written) -> Result<Place, StoreError> {
         let used = record.extent_len();
-        let reservation = match record.reservation {
-            Some(reservation) => reservation,
-            None => self.volumes.reserve(used)?,
+        let (reservation, inline) = match record.payload {
+            Payload::OnDisk(reservation) => (reservation, None),
+            Payload::Inline(buffer) => (self.volumes.reserve(used)?, Some(buffer)),
+            Payload::Nothing => (self.volumes.reserve(used)?, None),
         };
         self.seq += 1;
         header.id = ObjectId::new(self.seq);
@@ -173,13 +177,23 @@ impl Committer {
         header.volume = reservation.volume.id;
         header.offset = reservation.extent.offset;
         header.blocks = record.blocks;
-        let mut bytes = header.encode(&reservation.volume.key);
-        if !record.inline.is_empty() {
-            bytes.extend_from_slice(&record.inline);
-            bytes.resize(usize::try_from(used).unwrap_or(bytes.len()), 0);
-        }
+        let bytes = header.encode(&reservation.volume.key);
+        let piece = match inline {
+            // The hasher has let go of it: what is waited for is its answer.
+            Some(buffer) => {
+                let mut buffer = Arc::into_inner(buffer)
+                    .ok_or_else(|| StoreError::Index("a payload has two owners".to_owned()))?;
+                buffer.bytes_mut()[..bytes.len()].copy_from_slice(&bytes);
+                buffer
+            }
+            None => {
+                let mut buffer = self.volumes.buffers.take(bytes.len());
+                buffer.fill(&bytes);
+                buffer
+            }
+        };
         group.bytes += used;
-        group.write(&reservation.volume, header.offset, bytes);
+        group.write(&reservation.volume, header.offset, piece);
         group.keeps.push((reservation, used));
         Ok(header.place())
     }
@@ -215,8 +229,7 @@ fn unplaced(bucket: BucketId, key: ObjectKey, created: Timestamp) -> Header {
 /// A manifest's own record: a header and no payload.
 fn manifest_record(header: &Header, nonce: [u8; 16]) -> Written {
     Written {
-        reservation: None,
-        inline: Vec::new(),
+        payload: Payload::Nothing,
         header_len: header_len(&header.key, &header.metadata, 0, header.segments.len()),
         payload_len: 0,
         nonce,
@@ -244,9 +257,4 @@ fn check(apply: &mut Apply<'_>, bucket: BucketId, key: &ObjectKey, check: &Check
         Some(old) if old.lock == Lock::Locked => Err(Refusal::Locked.into()),
         _ => Ok(()),
     }
-}
-
-fn md5_of(bytes: &[u8]) -> [u8; 16] {
-    use md5::Digest;
-    md5::Md5::digest(bytes).into()
 }

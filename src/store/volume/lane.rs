@@ -19,6 +19,10 @@ pub struct Lane {
     jobs: mpsc::Sender<Job>,
 }
 
+/// Work that a thread of a lane does.
+#[derive(Debug)]
+pub struct UnderWay<T>(oneshot::Receiver<T>);
+
 impl Lane {
     /// Starts the threads.
     pub fn start(name: &str) -> std::io::Result<Self> {
@@ -42,15 +46,33 @@ impl Lane {
         Ok(Self { jobs })
     }
 
-    /// Runs `work` on a thread of the lane and gives back what it gives.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    /// Has `work` done on a thread of the lane; what it gives is to be waited for.
+    pub async fn begin<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<UnderWay<T>, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move || {
             // Whoever asked may be gone; then nobody needs the answer.
             let _ = answer.send(work());
         });
-        let ended = || StoreError::Stopped("the disk's threads have ended".to_owned());
         self.jobs.send(job).await.map_err(|_| ended())?;
-        answered.await.map_err(|_| ended())
+        Ok(UnderWay(answered))
     }
+
+    /// Runs `work` on a thread of the lane and gives back what it gives.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+        self.begin(work).await?.done().await
+    }
+}
+
+impl<T> UnderWay<T> {
+    /// What came of it.
+    pub async fn done(self) -> Result<T, StoreError> {
+        self.0.await.map_err(|_| ended())
+    }
+}
+
+fn ended() -> StoreError {
+    StoreError::Stopped("the disk's threads have ended".to_owned())
 }

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use self::lane::Lane;
 use self::record::{Extent, Header, SECTOR, SECTOR_LEN, sectors};
+use super::buffer::Pool;
 use super::codec::{Decoder, Encoder, Malformed};
 use super::error::{Doing, StoreError};
 use crate::config::Reserve;
@@ -61,6 +62,8 @@ pub struct Volumes {
     reserve: Mutex<Reserve>,
     files: RwLock<HashMap<VolumeId, Arc<Volume>>>,
     room: Mutex<Room>,
+    /// Memory for payload on its way in and out.
+    pub buffers: Arc<Pool>,
     /// Used to make volumes and their keys.
     world: WorldHandle,
 }
@@ -199,6 +202,7 @@ impl Volumes {
             reserve: Mutex::new(reserve),
             files: RwLock::new(files),
             room: Mutex::new(room),
+            buffers: Arc::default(),
             world: WorldHandle(world),
         })
     }

@@ -1,45 +1,77 @@
 //! Writing the payload of one record: blocks are summed as they fill, and written in strides.
+//!
+//! While one stride is on its way to the disk and through the hasher, the next one fills: a camera
+//! is never made to wait for either, and no more than two strides of an upload are in memory.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::lane::UnderWay;
 use super::record::{BLOCK_LEN, BlockSum, block_sum, header_len, sectors};
 use super::{Reservation, Volumes};
 use crate::domain::{Metadata, ObjectKey};
+use crate::store::buffer::Buffer;
 use crate::store::error::{Doing, StoreError};
+use crate::store::hasher::Stream;
 
 /// Payloads up to this are kept in memory and written by the committer, together with their
 /// header and with the other uploads of their group.
 pub const INLINE_MAX: u64 = 128 << 10;
-/// Longer ones are written in strides of this.
-const STRIDE: usize = 256 << 10;
+/// Longer ones are written in strides: the first is this long …
+const STRIDE_MIN: usize = BLOCK_LEN;
+/// … and as long as they fill quickly, each is twice the one before, up to this.
+const STRIDE_MAX: usize = 1 << 20;
+/// A stride that took longer than this to fill is a slow camera's: the next is no longer, so that
+/// thousands of them fit in memory.
+const QUICK: Duration = Duration::from_millis(250);
+/// Past so many bytes in buffers no stride grows any more.
+const BUFFERS_MAX: usize = 24 << 20;
 
 /// A record whose payload is coming.
 #[derive(Debug)]
 pub struct RecordWriter {
     volumes: Arc<Volumes>,
-    reservation: Option<Reservation>,
+    reservation: Option<Arc<Reservation>>,
     header_len: u64,
     payload_max: u64,
     nonce: [u8; 16],
-    buffer: Vec<u8>,
+    buffer: Buffer,
+    /// Bytes at the beginning of the buffer that are no payload: room for the header, where the
+    /// committer writes the record in one piece.
+    front: usize,
     /// Payload bytes before the buffer.
     written: u64,
     blocks: Vec<BlockSum>,
-    /// Bytes of the buffer that `blocks` covers.
+    /// Payload bytes of the buffer that `blocks` covers.
     summed: usize,
+    /// When the buffer began to fill.
+    since: Instant,
+    /// The stride before, on its way to the disk.
+    flying: Option<UnderWay<Result<(), StoreError>>>,
 }
 
 /// A record whose payload is complete: with the kernel, or in memory; it may still be lost.
 #[derive(Debug)]
 pub struct Written {
-    /// Its room; none where `inline` holds the payload.
-    pub reservation: Option<Reservation>,
-    /// The payload that the committer has yet to write.
-    pub inline: Vec<u8>,
+    pub payload: Payload,
     pub header_len: u64,
     pub payload_len: u64,
     pub nonce: [u8; 16],
     pub blocks: Vec<BlockSum>,
+}
+
+/// Where the payload of a record is.
+#[derive(Debug)]
+pub enum Payload {
+    /// There is none.
+    Nothing,
+    /// With the kernel, in room of its own.
+    OnDisk(Reservation),
+    /// In memory, behind room for its header, padded to whole sectors.
+    Inline(Arc<Buffer>),
 }
 
 impl RecordWriter {
@@ -52,26 +84,32 @@ impl RecordWriter {
         payload_max: u64,
     ) -> Result<Self, StoreError> {
         let header_len = header_len(key, metadata, payload_max, 0);
+        let inline = payload_max <= INLINE_MAX;
         let reservation =
-            if payload_max > INLINE_MAX { Some(volumes.reserve(header_len + sectors(payload_max))?) } else { None };
-        let room = usize::try_from(payload_max).unwrap_or(STRIDE).min(STRIDE);
+            if inline { None } else { Some(Arc::new(volumes.reserve(header_len + sectors(payload_max))?)) };
+        let front = if inline { length(header_len)? } else { 0 };
+        let room = if inline { front + length(sectors(payload_max))? } else { STRIDE_MIN };
+        let mut buffer = volumes.buffers.take(room);
+        buffer.pad(front);
         Ok(Self {
             volumes: Arc::clone(volumes),
             reservation,
             header_len,
             payload_max,
             nonce,
-            // A slow camera should not hold a stride's worth before it has sent one.
-            buffer: Vec::with_capacity(room.min(16 << 10)),
+            buffer,
+            front,
             written: 0,
             blocks: Vec::new(),
             summed: 0,
+            since: Instant::now(),
+            flying: None,
         })
     }
 
     /// Payload bytes so far.
     pub fn payload_len(&self) -> u64 {
-        self.written + self.buffer.len() as u64
+        self.written + (self.buffer.len() - self.front) as u64
     }
 
     /// Payload bytes that there is still room for.
@@ -79,72 +117,97 @@ impl RecordWriter {
         self.payload_max - self.payload_len()
     }
 
-    /// More bytes, at most [`RecordWriter::room`].
-    pub async fn write(&mut self, mut data: &[u8]) -> Result<(), StoreError> {
+    /// More bytes, at most [`RecordWriter::room`]. What is written is taken into `md5`.
+    pub async fn write(&mut self, mut data: &[u8], md5: &mut Stream) -> Result<(), StoreError> {
         while !data.is_empty() {
-            let limit = if self.reservation.is_some() { STRIDE } else { usize::MAX };
-            let step = data.len().min(limit - self.buffer.len());
-            self.buffer.extend_from_slice(&data[..step]);
-            data = &data[step..];
-            self.sum(false);
-            if self.reservation.is_some() && self.buffer.len() >= STRIDE {
-                self.flush().await?;
+            if self.buffer.left() == 0 {
+                self.flush(md5).await?;
             }
+            data = self.buffer.fill(data);
+            self.sum(false);
         }
         Ok(())
     }
 
     /// Sums the blocks that are full, and the last one where there is no more to come.
     fn sum(&mut self, last: bool) {
-        let block = BLOCK_LEN;
-        while self.buffer.len() - self.summed >= block || (last && self.summed < self.buffer.len()) {
-            let end = (self.summed + block).min(self.buffer.len());
+        let payload = &self.buffer.bytes()[self.front..];
+        while payload.len() - self.summed >= BLOCK_LEN || (last && self.summed < payload.len()) {
+            let end = (self.summed + BLOCK_LEN).min(payload.len());
             let number = self.blocks.len() as u64;
-            self.blocks.push(block_sum(&self.nonce, number, &self.buffer[self.summed..end]));
+            self.blocks.push(block_sum(&self.nonce, number, &payload[self.summed..end]));
             self.summed = end;
         }
     }
 
-    /// Writes the buffer, all of which is summed: a stride is whole blocks, or the last.
-    async fn flush(&mut self) -> Result<(), StoreError> {
-        // It goes along with the write: where the upload is dropped meanwhile, its room is given back
-        // only when nothing is written into it any more.
-        let Some(reservation) = self.reservation.take() else { return Ok(()) };
+    /// Sends the buffer, all of which is summed, to the disk and to the hasher: a stride is whole
+    /// blocks, or the last.
+    async fn flush(&mut self, md5: &mut Stream) -> Result<(), StoreError> {
+        let Some(reservation) = self.reservation.as_ref().map(Arc::clone) else { return Ok(()) };
+        let payload = self.buffer.len();
+        let left = usize::try_from(self.room()).unwrap_or(usize::MAX);
+        let next = self.volumes.buffers.take(self.next_stride(payload).min(left.next_multiple_of(BLOCK_LEN)));
+        let mut full = std::mem::replace(&mut self.buffer, next);
+        full.pad(length(sectors(payload as u64))?);
+        let full = Arc::new(full);
+        // One at a time: what is in memory is bounded, and a disk that fails is noticed.
+        self.landed().await?;
+        md5.update(Arc::clone(&full), 0..payload).await?;
         let volume = Arc::clone(&reservation.volume);
-        let at = reservation.extent.offset + self.header_len + self.written;
-        let data = std::mem::take(&mut self.buffer);
-        let len = data.len();
         let lane = self.volumes.lane(&volume).clone();
-        let (data, reservation, written) = lane
-            .run(move || {
-                let written = volume.file.write_all_at(&data, at).doing(|| format!("write volume {}", volume.id));
-                (data, reservation, written)
-            })
-            .await?;
-        self.reservation = Some(reservation);
-        written?;
-        self.buffer = data;
-        self.buffer.clear();
-        self.written += len as u64;
+        let at = reservation.extent.offset + self.header_len + self.written;
+        let write = move || {
+            let done =
+                volume.file.write_pieces_at(&[full.bytes()], at).doing(|| format!("write volume {}", volume.id));
+            // It went along: where the upload is dropped meanwhile, its room is given back only now that
+            // nothing is written into it any more.
+            drop(reservation);
+            done
+        };
+        self.flying = Some(lane.begin(write).await?);
+        self.written += payload as u64;
         self.summed = 0;
+        self.since = Instant::now();
         Ok(())
     }
 
+    /// How long the stride after one of `len` bytes is.
+    fn next_stride(&self, len: usize) -> usize {
+        let longer = (len * 2).clamp(STRIDE_MIN, STRIDE_MAX);
+        if self.since.elapsed() > QUICK || self.volumes.buffers.lent() + longer > BUFFERS_MAX {
+            return STRIDE_MIN;
+        }
+        longer
+    }
+
+    /// Waits until the stride before is with the kernel.
+    async fn landed(&mut self) -> Result<(), StoreError> {
+        match self.flying.take() {
+            Some(flying) => flying.done().await?,
+            None => Ok(()),
+        }
+    }
+
     /// No more bytes.
-    pub async fn finish(mut self) -> Result<Written, StoreError> {
+    pub async fn finish(mut self, md5: &mut Stream) -> Result<Written, StoreError> {
         self.sum(true);
         let payload_len = self.payload_len();
         if self.reservation.is_some() && !self.buffer.is_empty() {
-            self.flush().await?;
+            self.flush(md5).await?;
         }
-        Ok(Written {
-            reservation: self.reservation.take(),
-            inline: std::mem::take(&mut self.buffer),
-            header_len: self.header_len,
-            payload_len,
-            nonce: self.nonce,
-            blocks: std::mem::take(&mut self.blocks),
-        })
+        self.landed().await?;
+        let payload = match self.reservation.take() {
+            // The stride's handle was dropped before its answer came.
+            Some(reservation) => Payload::OnDisk(
+                Arc::into_inner(reservation)
+                    .ok_or_else(|| StoreError::Stopped("a write went on behind its answer".to_owned()))?,
+            ),
+            None => {
+                self.buffer.pad(self.front + length(sectors(payload_len))?);
+                Payload::Inline(Arc::new(self.buffer))
+            }
+        };
+        Ok(Written { payload, header_len: self.header_len, payload_len, nonce: self.nonce, blocks: self.blocks })
     }
 }
 
@@ -153,4 +216,17 @@ impl Written {
     pub fn extent_len(&self) -> u64 {
         self.header_len + sectors(self.payload_len)
     }
+
+    /// The payload, where it is in memory, and which bytes of the buffer it is.
+    pub fn inline(&self) -> Option<(&Arc<Buffer>, Range<usize>)> {
+        let Payload::Inline(buffer) = &self.payload else { return None };
+        let front = usize::try_from(self.header_len).ok()?;
+        let len = usize::try_from(self.payload_len).ok()?;
+        Some((buffer, front..front + len))
+    }
+}
+
+/// A length that memory has.
+fn length(len: u64) -> Result<usize, StoreError> {
+    usize::try_from(len).map_err(|_| StoreError::Index("a record is longer than memory".to_owned()))
 }

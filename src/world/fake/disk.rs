@@ -489,6 +489,21 @@ impl DiskFile for FakeFile {
         self.change(Operation::Write { at, data: data.into() })
     }
 
+    fn write_pieces_at(&self, pieces: &[&[u8]], at: u64) -> io::Result<()> {
+        let odd = |n: usize| !(n as u64).is_multiple_of(PAGE);
+        if !at.is_multiple_of(PAGE) || pieces.iter().any(|p| odd(p.len()) || odd(p.as_ptr().addr())) {
+            // What a disk says that is written to past the cache.
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // The system may write each on its own, so each may be lost on its own.
+        let mut at = at;
+        for piece in pieces {
+            self.write_all_at(piece, at)?;
+            at = at.saturating_add(piece.len() as u64);
+        }
+        Ok(())
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state, inode| {
             state.operate()?;

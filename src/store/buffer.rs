@@ -1,0 +1,182 @@
+//! Memory for payload: it begins where a disk can take it without a copy, and it is used again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::volume::record::SECTOR_LEN;
+
+/// Sizes that are handed out: a picture with its header, two blocks with theirs, strides.
+const CLASSES: [usize; 6] = [20 << 10, 72 << 10, 136 << 10, 264 << 10, 520 << 10, 1 << 20];
+/// Bytes that wait for their next use. What is over it goes back to the system.
+const IDLE_MAX: usize = 16 << 20;
+
+/// Buffers that nobody uses now.
+#[derive(Debug, Default)]
+pub struct Pool {
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    free: [Vec<Vec<u8>>; CLASSES.len()],
+    /// Bytes in `free`.
+    waiting: usize,
+    /// Bytes in use.
+    lent: usize,
+}
+
+/// Bytes that begin at a multiple of a sector, with a fixed room. Dropped, it goes back to its pool.
+#[derive(Debug)]
+pub struct Buffer {
+    /// From `start` on it holds the bytes; its capacity is never passed, so it never moves.
+    memory: Vec<u8>,
+    start: usize,
+    room: usize,
+    pool: Arc<Pool>,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// An empty buffer with room for `room` bytes.
+    pub fn take(self: &Arc<Self>, room: usize) -> Buffer {
+        let class = CLASSES.iter().position(|&class| class >= room);
+        let size = class.map_or(room, |class| CLASSES[class]) + SECTOR_LEN;
+        let used_before = class.and_then(|class| {
+            let mut idle = self.idle();
+            idle.lent += size;
+            let memory = idle.free[class].pop()?;
+            idle.waiting -= size;
+            Some(memory)
+        });
+        let mut memory = used_before.unwrap_or_else(|| Vec::with_capacity(size));
+        let start = memory.as_ptr().align_offset(SECTOR_LEN).min(SECTOR_LEN);
+        if memory.len() < start {
+            memory.resize(start, 0);
+        }
+        memory.truncate(start);
+        Buffer { memory, start, room, pool: Arc::clone(self) }
+    }
+
+    /// As [`Pool::take`], with `len` bytes in it that nobody has written yet: for reading into.
+    pub fn take_filled(self: &Arc<Self>, len: usize) -> Buffer {
+        let mut buffer = self.take(len);
+        buffer.memory.resize(buffer.start + len, 0);
+        buffer
+    }
+
+    /// Bytes in use: what those who could do with less look at.
+    pub fn lent(&self) -> usize {
+        self.idle().lent
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
+        // Numbers and memory; a panic elsewhere leaves them as they were.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Buffer ===
+
+impl Buffer {
+    /// Bytes in it.
+    pub fn len(&self) -> usize {
+        self.memory.len() - self.start
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that still fit.
+    pub fn left(&self) -> usize {
+        self.room - self.len()
+    }
+
+    /// Puts as much of `data` behind its bytes as fits; gives the rest.
+    pub fn fill<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
+        let (now, later) = data.split_at(self.left().min(data.len()));
+        self.memory.extend_from_slice(now);
+        later
+    }
+
+    /// Zeros up to `len` bytes.
+    pub fn pad(&mut self, len: usize) {
+        let len = len.min(self.room);
+        if len > self.len() {
+            self.memory.resize(self.start + len, 0);
+        }
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..]
+    }
+
+    /// The bytes, to be changed.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..]
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let Some(class) = CLASSES.iter().position(|&class| class >= self.room) else { return };
+        let size = CLASSES[class] + SECTOR_LEN;
+        let mut idle = self.pool.idle();
+        idle.lent = idle.lent.saturating_sub(size);
+        if idle.waiting + size <= IDLE_MAX {
+            idle.waiting += size;
+            idle.free[class].push(std::mem::take(&mut self.memory));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_begins_at_a_sector_and_never_moves() {
+        let pool = Arc::new(Pool::default());
+        for room in [1, 4096, 20 << 10, 69_632, 1 << 20, 3 << 20] {
+            let mut buffer = pool.take(room);
+            let at = buffer.bytes().as_ptr();
+            assert_eq!(at.align_offset(SECTOR_LEN), 0, "{room}");
+            let data = vec![7; room + 5];
+            assert_eq!(buffer.fill(&data).len(), 5);
+            assert_eq!((buffer.len(), buffer.left()), (room, 0));
+            assert_eq!(buffer.bytes().as_ptr(), at, "{room}");
+            assert_eq!(buffer.bytes(), &data[..room]);
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_is_used_again_and_holds_nothing_of_before() {
+        let pool = Arc::new(Pool::default());
+        let mut first = pool.take(100);
+        first.fill(&[9; 100]);
+        let at = first.bytes().as_ptr();
+        assert!(pool.lent() >= 100);
+        drop(first);
+        assert_eq!(pool.lent(), 0);
+        let mut second = pool.take(200);
+        assert_eq!((second.bytes().as_ptr(), second.len()), (at, 0));
+        second.pad(200);
+        assert!(second.bytes().iter().all(|&b| b == 0), "zeros are zeros");
+    }
+
+    #[test]
+    fn idle_memory_is_bounded() {
+        let pool = Arc::new(Pool::default());
+        let many: Vec<_> = (0..64).map(|_| pool.take(1 << 20)).collect();
+        drop(many);
+        assert!(pool.idle().waiting <= IDLE_MAX);
+    }
+}
