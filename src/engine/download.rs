@@ -14,6 +14,17 @@ use crate::store::volume::record::{BLOCK, Place, Segment};
 
 /// Blocks that are read at a time.
 const BLOCKS_PER_READ: u64 = 4;
+/// A payload up to this is read together with its header, where all of it is wanted.
+const AHEAD_MAX: u64 = BLOCKS_PER_READ * BLOCK;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// What is known of it, and perhaps some of its bytes.
+    Head,
+    /// All of its bytes.
+    All,
+}
 
 /// A file, open for reading: its bytes stay until this is dropped, whatever is deleted meanwhile.
 pub struct ObjectReader {
@@ -34,23 +45,44 @@ pub struct ObjectReader {
 impl Engine {
     /// Opens a file. [`Refusal::NoFile`] where there is none.
     pub async fn open_object(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey) -> Result<ObjectReader> {
+        self.open_for(caller, bucket, key, Wanted::Head).await
+    }
+
+    /// As [`Engine::open_object`], by one who will want all of its bytes.
+    pub async fn open_whole(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey) -> Result<ObjectReader> {
+        self.open_for(caller, bucket, key, Wanted::All).await
+    }
+
+    async fn open_for(
+        &self,
+        caller: &Caller,
+        bucket: &BucketRef,
+        key: &ObjectKey,
+        wanted: Wanted,
+    ) -> Result<ObjectReader> {
         let _ = caller;
         loop {
+            let now = self.inner.pins.now();
             let view = self.inner.store.view()?;
             let row = view.object(bucket.id, key)?.ok_or(Refusal::NoFile)?;
             let segments = if row.segmented { view.segments(row.id)? } else { Vec::new() };
             let ids = std::iter::once(row.id).chain(segments.iter().map(|s| s.id)).collect();
-            let pin = self.inner.pins.pin(ids);
-            // Pinned first, then looked at again: what is still there stays.
-            let now = self.inner.store.view()?.object(bucket.id, key)?;
-            if now.as_ref().is_some_and(|now| now.id == row.id) {
-                return self.reader(key, row, segments, pin).await;
+            if let Some(pin) = self.inner.pins.pin(ids, now) {
+                return self.reader(key, row, segments, pin, wanted).await;
             }
         }
     }
 
-    async fn reader(&self, key: &ObjectKey, row: ObjectRow, segments: Vec<Segment>, pin: Pin) -> Result<ObjectReader> {
-        let head = RecordReader::open(&self.inner.store.volumes, row.place, row.id).await?;
+    async fn reader(
+        &self,
+        key: &ObjectKey,
+        row: ObjectRow,
+        segments: Vec<Segment>,
+        pin: Pin,
+        wanted: Wanted,
+    ) -> Result<ObjectReader> {
+        let ahead = wanted == Wanted::All && row.place.payload_len <= AHEAD_MAX;
+        let head = RecordReader::open(&self.inner.store.volumes, row.place, row.id, ahead).await?;
         let header = head.header();
         let mut parts: Vec<(u16, u64)> = Vec::new();
         if row.etag.parts > 0 {
@@ -151,7 +183,7 @@ impl Reading {
             };
             let reader = match source {
                 Source::Open(reader) => *reader,
-                Source::Closed(place, id) => RecordReader::open(volumes, place, id).await?,
+                Source::Closed(place, id) => RecordReader::open(volumes, place, id, false).await?,
             };
             self.current = Some((start, reader));
         }
@@ -160,7 +192,7 @@ impl Reading {
         let record_end = reader.header().payload_len.min(self.end - start);
         let first = within / BLOCK;
         let last = ((record_end - 1) / BLOCK).min(first + BLOCKS_PER_READ - 1);
-        let bytes = Buf::from(reader.read(volumes, first, last).await?);
+        let bytes = reader.read(volumes, first, last).await?;
         let base = first * BLOCK;
         let from = usize::try_from(within - base).unwrap_or(usize::MAX).min(bytes.len());
         let to = usize::try_from(record_end - base).unwrap_or(usize::MAX).min(bytes.len());

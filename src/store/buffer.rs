@@ -27,9 +27,10 @@ struct Idle {
 /// Bytes that begin at a multiple of a sector, with a fixed room. Dropped, it goes back to its pool.
 #[derive(Debug)]
 pub struct Buffer {
-    /// From `start` on it holds the bytes; its capacity is never passed, so it never moves.
+    /// Never grows, so it never moves; the bytes begin at `start`.
     memory: Vec<u8>,
     start: usize,
+    len: usize,
     room: usize,
     pool: Arc<Pool>,
 }
@@ -48,19 +49,15 @@ impl Pool {
             idle.waiting -= size;
             Some(memory)
         });
-        let mut memory = used_before.unwrap_or_else(|| Vec::with_capacity(size));
+        let memory = used_before.unwrap_or_else(|| vec![0; size]);
         let start = memory.as_ptr().align_offset(SECTOR_LEN).min(SECTOR_LEN);
-        if memory.len() < start {
-            memory.resize(start, 0);
-        }
-        memory.truncate(start);
-        Buffer { memory, start, room, pool: Arc::clone(self) }
+        Buffer { memory, start, len: 0, room, pool: Arc::clone(self) }
     }
 
-    /// As [`Pool::take`], with `len` bytes in it that nobody has written yet: for reading into.
-    pub fn take_filled(self: &Arc<Self>, len: usize) -> Buffer {
+    /// As [`Pool::take`], with `len` bytes in it that are anything: for a read that fills all of them.
+    pub fn take_to_fill(self: &Arc<Self>, len: usize) -> Buffer {
         let mut buffer = self.take(len);
-        buffer.memory.resize(buffer.start + len, 0);
+        buffer.len = len;
         buffer
     }
 
@@ -80,42 +77,45 @@ impl Pool {
 impl Buffer {
     /// Bytes in it.
     pub fn len(&self) -> usize {
-        self.memory.len() - self.start
+        self.len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// Bytes that still fit.
     pub fn left(&self) -> usize {
-        self.room - self.len()
+        self.room - self.len
     }
 
     /// Puts as much of `data` behind its bytes as fits; gives the rest.
     pub fn fill<'a>(&mut self, data: &'a [u8]) -> &'a [u8] {
         let (now, later) = data.split_at(self.left().min(data.len()));
-        self.memory.extend_from_slice(now);
+        let end = self.start + self.len;
+        self.memory[end..end + now.len()].copy_from_slice(now);
+        self.len += now.len();
         later
     }
 
     /// Zeros up to `len` bytes.
     pub fn pad(&mut self, len: usize) {
         let len = len.min(self.room);
-        if len > self.len() {
-            self.memory.resize(self.start + len, 0);
+        if len > self.len {
+            self.memory[self.start + self.len..self.start + len].fill(0);
+            self.len = len;
         }
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..]
+        &self.memory[self.start..self.start + self.len]
     }
 
     /// The bytes, to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..]
+        &mut self.memory[self.start..self.start + self.len]
     }
 }
 

@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -17,10 +19,19 @@ use crate::md5::{Md5, Width, update_each};
 /// Bytes that each lane advances before newcomers are looked for.
 const QUANTUM: usize = 64 << 10;
 
+/// How long a lane that is free waits for an upload that is under way and has sent nothing yet: half-empty
+/// lanes cost as much as full ones, and the stride that waits is not what its upload waits for.
+const PATIENCE: Duration = Duration::from_micros(800);
+
+/// After so many rounds those that were waited for in vain are hoped for again.
+const HOPE_ROUNDS: u32 = 64;
+
 /// The way to the thread. It ends when the last of these is dropped.
 #[derive(Clone, Debug)]
 pub struct Hasher {
     jobs: Sender<Job>,
+    /// Uploads that have sent a stride and may send another.
+    uploads: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -36,6 +47,8 @@ struct Job {
 pub struct Stream {
     hasher: Hasher,
     state: State,
+    /// Whether it is among the hasher's uploads.
+    counted: bool,
 }
 
 #[derive(Debug)]
@@ -52,19 +65,23 @@ impl Hasher {
     /// Starts the thread.
     pub fn start() -> std::io::Result<Self> {
         let (jobs, queue) = channel();
-        std::thread::Builder::new().name("md5".to_owned()).spawn(move || work(&queue))?;
-        Ok(Self { jobs })
+        let uploads = Arc::new(AtomicUsize::new(0));
+        let expected = Arc::clone(&uploads);
+        std::thread::Builder::new().name("md5".to_owned()).spawn(move || work(&queue, &expected))?;
+        Ok(Self { jobs, uploads })
     }
 
     /// A new MD5.
     pub fn stream(&self) -> Stream {
-        Stream { hasher: self.clone(), state: State::Here(Md5::new()) }
+        Stream { hasher: self.clone(), state: State::Here(Md5::new()), counted: false }
     }
 }
 
-fn work(queue: &Receiver<Job>) {
+fn work(queue: &Receiver<Job>, uploads: &AtomicUsize) {
     let lanes = Width::of_this_machine().lanes();
     let mut active: Vec<Job> = Vec::new();
+    // How many can be hoped for: not those that were waited for in vain a moment ago.
+    let (mut hoped, mut rounds) = (lanes, 0u32);
     loop {
         if active.is_empty() {
             match queue.recv() {
@@ -72,12 +89,23 @@ fn work(queue: &Receiver<Job>) {
                 Err(_) => return,
             }
         }
+        if rounds.is_multiple_of(HOPE_ROUNDS) {
+            hoped = lanes;
+        }
+        rounds = rounds.wrapping_add(1);
+        let expected = uploads.load(Ordering::Relaxed).min(hoped);
+        let began = Instant::now();
         while active.len() < lanes {
-            match queue.try_recv() {
+            let left = if active.len() < expected { PATIENCE.saturating_sub(began.elapsed()) } else { Duration::ZERO };
+            match queue.recv_timeout(left) {
                 Ok(job) => active.push(job),
                 Err(_) => break,
             }
         }
+        if active.len() < expected {
+            hoped = active.len();
+        }
+        hoped = hoped.max(active.len());
         advance(&mut active);
     }
 }
@@ -106,6 +134,9 @@ impl Stream {
     /// Takes `range` of `data` in, once what was given before is done with.
     pub async fn update(&mut self, data: Arc<Buffer>, range: Range<usize>) -> Result<(), StoreError> {
         let stream = self.settled().await?;
+        if !std::mem::replace(&mut self.counted, true) {
+            self.hasher.uploads.fetch_add(1, Ordering::Relaxed);
+        }
         let (answer, answered) = oneshot::channel();
         let job = Job { stream, data, left: range, answer };
         self.hasher.jobs.send(job).map_err(|_| ended())?;
@@ -122,6 +153,14 @@ impl Stream {
         match &mut self.state {
             State::Here(stream) => Ok(stream.clone()),
             State::Away(answered) => answered.await.map_err(|_| ended()),
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.counted {
+            self.hasher.uploads.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn step(engine: Engine) -> Result<Step> {
     let trash = store.view()?.trash(durable, EXTENTS_PER_STEP)?;
     let full = trash.len() == EXTENTS_PER_STEP;
     let ids: Vec<ObjectId> = trash.iter().map(|(_, row)| row.id).collect();
-    let free: Vec<_> = trash.into_iter().filter(|(_, row)| !engine.inner.pins.is_pinned(row.id)).collect();
+    let free = engine.inner.pins.let_go(trash, |(_, row)| row.id);
     if discarded.is_empty() && free.is_empty() {
         return Ok(Step::Idle);
     }

@@ -33,8 +33,12 @@ enum Extent {
 }
 
 pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3Result<Response<Body>> {
-    let reader = call.plane.engine.open_object(call.caller, call.bucket, key).await?;
-    let head = call.head;
+    let (engine, head) = (&call.plane.engine, call.head);
+    let reader = if with_body && !head.headers.contains_key(http::header::RANGE) {
+        engine.open_whole(call.caller, call.bucket, key).await?
+    } else {
+        engine.open_object(call.caller, call.bucket, key).await?
+    };
     let etag = reader.info.etag.to_string();
     match range::conditions(&head.headers, &etag, reader.info.created) {
         Outcome::Go => {}

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes as Buf;
+
 use super::record::{BLOCK, BLOCK_LEN, Header, block_sum};
 use super::{Volume, Volumes};
 use crate::domain::ObjectId;
+use crate::store::buffer::Buffer;
 use crate::store::error::{Doing, StoreError};
 use crate::store::volume::record::Place;
 
@@ -13,28 +16,23 @@ use crate::store::volume::record::Place;
 pub struct RecordReader {
     volume: Arc<Volume>,
     header: Arc<Header>,
+    /// The whole payload, not yet verified, where it was read along with the header.
+    ahead: Option<Buf>,
 }
 
 impl RecordReader {
     /// Opens the record at `place`, which must be commit `id`'s: a header that belongs to another
-    /// is damage, not an answer.
-    pub async fn open(volumes: &Volumes, place: Place, id: ObjectId) -> Result<Self, StoreError> {
+    /// is damage, not an answer. `ahead` reads the payload in the same go.
+    pub async fn open(volumes: &Volumes, place: Place, id: ObjectId, ahead: bool) -> Result<Self, StoreError> {
         let volume = volumes
             .get(place.volume)
             .ok_or_else(|| StoreError::Damaged(format!("volume {} is not there", place.volume)))?;
-        let mut bytes = vec![0; place.header_len as usize];
-        let cached =
-            volume.file.read_cached_at(&mut bytes, place.offset).doing(|| format!("read volume {}", volume.id))?;
-        if !cached {
-            let file = Arc::clone(&volume);
-            bytes = volumes
-                .lane(&volume)
-                .run(move || file.file.read_exact_at(&mut bytes, place.offset).map(|()| bytes))
-                .await?
-                .doing(|| format!("read volume {}", volume.id))?;
-        }
-        let header = Self::check(&volume, place, id, &bytes)?;
-        Ok(Self { volume, header: Arc::new(header) })
+        let header_len = place.header_len as usize;
+        let payload_len = if ahead { usize::try_from(place.payload_len).unwrap_or(0) } else { 0 };
+        let bytes = read(volumes, &volume, header_len + payload_len, place.offset).await?;
+        let header = Self::check(&volume, place, id, &bytes.bytes()[..header_len])?;
+        let ahead = ahead.then(|| Buf::from_owner(bytes).slice(header_len..));
+        Ok(Self { volume, header: Arc::new(header), ahead })
     }
 
     /// As [`RecordReader::open`], on a thread that may wait.
@@ -45,7 +43,7 @@ impl RecordReader {
         let mut bytes = vec![0; place.header_len as usize];
         volume.file.read_exact_at(&mut bytes, place.offset).doing(|| format!("read volume {}", volume.id))?;
         let header = Self::check(&volume, place, id, &bytes)?;
-        Ok(Self { volume, header: Arc::new(header) })
+        Ok(Self { volume, header: Arc::new(header), ahead: None })
     }
 
     fn check(volume: &Volume, place: Place, id: ObjectId, bytes: &[u8]) -> Result<Header, StoreError> {
@@ -62,7 +60,7 @@ impl RecordReader {
 
     /// A record whose header was read already.
     pub fn with_header(volume: Arc<Volume>, header: Header) -> Self {
-        Self { volume, header: Arc::new(header) }
+        Self { volume, header: Arc::new(header), ahead: None }
     }
 
     /// The record's header.
@@ -76,19 +74,15 @@ impl RecordReader {
     }
 
     /// Blocks `first` to `last` (included), verified; their bytes in one piece.
-    pub async fn read(&self, volumes: &Volumes, first: u64, last: u64) -> Result<Vec<u8>, StoreError> {
+    pub async fn read(&self, volumes: &Volumes, first: u64, last: u64) -> Result<Buf, StoreError> {
         let (at, len) = self.span(first, last);
-        let mut bytes = vec![0; len];
-        let cached =
-            self.volume.file.read_cached_at(&mut bytes, at).doing(|| format!("read volume {}", self.volume.id))?;
-        if !cached {
-            let volume = Arc::clone(&self.volume);
-            bytes = volumes
-                .lane(&self.volume)
-                .run(move || volume.file.read_exact_at(&mut bytes, at).map(|()| bytes))
-                .await?
-                .doing(|| format!("read volume {}", self.volume.id))?;
-        }
+        let bytes = match &self.ahead {
+            Some(payload) => {
+                let from = usize::try_from(first * BLOCK).unwrap_or(usize::MAX).min(payload.len());
+                payload.slice(from..(from + len).min(payload.len()))
+            }
+            None => Buf::from_owner(read(volumes, &self.volume, len, at).await?),
+        };
         self.verify(first, &bytes)?;
         Ok(bytes)
     }
@@ -128,4 +122,18 @@ impl RecordReader {
         }
         Ok(())
     }
+}
+
+/// Bytes of a volume: at once where they are in memory, else by a thread that may wait.
+async fn read(volumes: &Volumes, volume: &Arc<Volume>, len: usize, at: u64) -> Result<Buffer, StoreError> {
+    let mut bytes = volumes.buffers.take_to_fill(len);
+    if volume.file.read_cached_at(bytes.bytes_mut(), at).doing(|| format!("read volume {}", volume.id))? {
+        return Ok(bytes);
+    }
+    let file = Arc::clone(volume);
+    volumes
+        .lane(volume)
+        .run(move || file.file.read_exact_at(bytes.bytes_mut(), at).map(|()| bytes))
+        .await?
+        .doing(|| format!("read volume {}", volume.id))
 }
