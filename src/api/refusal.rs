@@ -88,6 +88,10 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "part_too_small"),
         Refusal::Precondition => (StatusCode::PRECONDITION_FAILED, "precondition"),
         Refusal::BadDigest => (StatusCode::BAD_REQUEST, "bad_digest"),
+        Refusal::NoPartChecksum { .. } => (StatusCode::BAD_REQUEST, "no_part_checksum"),
+        Refusal::OtherChecksum { .. } => (StatusCode::BAD_REQUEST, "other_checksum"),
+        Refusal::BadChecksum { .. } => (StatusCode::BAD_REQUEST, "bad_checksum"),
+        Refusal::OtherSize { .. } => (StatusCode::BAD_REQUEST, "other_size"),
         Refusal::WrongLength => (StatusCode::BAD_REQUEST, "wrong_length"),
     }
 }

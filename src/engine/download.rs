@@ -100,6 +100,18 @@ impl Source {
 }
 
 impl ObjectReader {
+    /// The checksum of a part of a multipart object, by its place among [`ObjectReader::parts`].
+    pub async fn part_checksum(&self, index: usize) -> Result<Option<Checksum>> {
+        let mut starts = self.segments.iter().scan(0, |before, segment| {
+            let new = *before != segment.part;
+            *before = segment.part;
+            Some((new, segment))
+        });
+        let Some((_, first)) = starts.by_ref().filter(|(new, _)| *new).nth(index) else { return Ok(None) };
+        let reader = RecordReader::open(&self.engine.inner.store.volumes, first.place, first.id).await?;
+        Ok(reader.header().checksum.clone())
+    }
+
     /// The bytes of `range` (within the file), verified block by block; a damaged block ends the
     /// stream with an error.
     pub fn read(self, range: Range<u64>) -> impl Stream<Item = Result<Buf>> + Send + 'static {

@@ -24,10 +24,10 @@ use tokio_util::task::TaskTracker;
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use types::{
-    AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Credential, Damage, DiskView,
-    Error, Finish, FoundFile, ListPage, NewAccount, NewObject, ObjectInfo, OpenedSubAccount, PartInfo, PutCondition,
-    Result, ScrubReport, ScrubView, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView,
-    UploadInfo, UserSpace, Violation, loops,
+    AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,
+    DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo, OpenedSubAccount,
+    PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search, SearchPage, Status, Stored,
+    SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 

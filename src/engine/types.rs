@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::{
-    AccessKey, AccountId, AccountName, AtTheEnd, BucketId, BucketName, Bytes, CallbackProfile, Checksum, ETag,
-    Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Secret, SubAccountId, Timestamp, UploadId,
+    AccessKey, AccountId, AccountName, AtTheEnd, BucketId, BucketName, Bytes, CallbackProfile, Checksum, ChecksumKind,
+    ChecksumPlan, ChecksumType, ETag, Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Secret,
+    SubAccountId, Timestamp, UploadId,
 };
 use crate::store::committer::{Failure, Receipt};
 use crate::store::error::StoreError;
@@ -127,8 +128,36 @@ pub struct NewObject {
     pub metadata: Metadata,
     /// `x-amz-object-lock-legal-hold`.
     pub lock: Lock,
+    /// Which checksum a multipart upload is to have, where that was said.
+    pub checksum: Option<ChecksumPlan>,
     /// Conditions.
     pub condition: PutCondition,
+}
+
+/// A part as a complete names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedPart {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Its tag, as it was sent, without quotation marks.
+    pub etag: String,
+    /// Its checksums, as they were sent.
+    pub checksums: Vec<(ChecksumKind, String)>,
+}
+
+/// What a complete says.
+#[derive(Clone, Debug, Default)]
+pub struct Completion {
+    /// The parts, in the client's order.
+    pub parts: Vec<NamedPart>,
+    /// Conditions.
+    pub condition: PutCondition,
+    /// The checksum that the object shall have; one over the parts' digests may come without their number.
+    pub checksum: Option<Checksum>,
+    /// `x-amz-checksum-type`
+    pub covers: Option<ChecksumType>,
+    /// `x-amz-mp-object-size`
+    pub size: Option<u64>,
 }
 
 /// What an upload says after its bytes, all of it verified by the plane but `md5`.
@@ -148,11 +177,13 @@ pub struct Stored {
     pub etag: ETag,
     /// When it was completed.
     pub created: Timestamp,
+    /// The checksum kept with it.
+    pub checksum: Option<Checksum>,
 }
 
 impl From<Receipt> for Stored {
     fn from(receipt: Receipt) -> Self {
-        Self { etag: receipt.etag(), created: receipt.created() }
+        Self { etag: receipt.etag(), created: receipt.created(), checksum: receipt.checksum().cloned() }
     }
 }
 
@@ -176,8 +207,21 @@ pub struct PartInfo {
     pub size: Bytes,
     /// Its tag (no number behind it).
     pub etag: ETag,
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
     /// When it was stored.
     pub created: Timestamp,
+}
+
+/// A page of the parts of a multipart upload.
+#[derive(Clone, Debug)]
+pub struct PartPage {
+    /// By number.
+    pub parts: Vec<PartInfo>,
+    /// Whether there are more.
+    pub more: bool,
+    /// Which checksum the object is to have.
+    pub checksum: Option<ChecksumPlan>,
 }
 
 /// A multipart upload under way.
@@ -189,6 +233,8 @@ pub struct UploadInfo {
     pub id: UploadId,
     /// When it was begun.
     pub created: Timestamp,
+    /// Which checksum it is to have.
+    pub checksum: Option<ChecksumPlan>,
 }
 
 /// 7.1: space of the account, GB.

@@ -209,10 +209,13 @@ fn code_of(refusal: &Refusal) -> Code {
         Refusal::PartOrder => Code::InvalidPartOrder,
         Refusal::PartTooSmall { .. } => Code::EntityTooSmall,
         Refusal::Precondition => Code::PreconditionFailed,
-        Refusal::BadDigest => Code::BadDigest,
+        Refusal::BadDigest | Refusal::BadChecksum { .. } => Code::BadDigest,
         Refusal::WrongLength => Code::IncompleteBody,
         // The rest is the platform's and the operators'; none of it is said on this plane.
-        Refusal::NoAccount
+        Refusal::NoPartChecksum { .. }
+        | Refusal::OtherChecksum { .. }
+        | Refusal::OtherSize { .. }
+        | Refusal::NoAccount
         | Refusal::WrongPassword
         | Refusal::AccountExists
         | Refusal::HandedOut { .. }

@@ -63,6 +63,10 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
             | R::PartTooSmall { .. }
             | R::Precondition
             | R::BadDigest
+            | R::NoPartChecksum { .. }
+            | R::OtherChecksum { .. }
+            | R::BadChecksum { .. }
+            | R::OtherSize { .. }
             | R::WrongLength,
             _,
         ) => Unforeseen,

@@ -10,7 +10,7 @@ use super::rig::{
     open_sub, platform, put, read, runtime, seeds, sub_ref, swept,
 };
 use crate::domain::{AtTheEnd, Lock, Timestamp, UploadId};
-use crate::engine::{Caller, Engine, Finish, ListQuery, PutCondition, Result, loops};
+use crate::engine::{Caller, Completion, Engine, Finish, ListQuery, NamedPart, Result, loops};
 use crate::world::fake::Fate;
 
 /// 8 MiB in a GB: a sub-account of 2 fills soon, and holds a part of 5 MiB.
@@ -261,13 +261,17 @@ impl Run<'_> {
                 stands(&result)
             }
             4..7 => {
-                let parts: Vec<_> = multi.parts.iter().map(|(n, (tag, ..))| (*n, tag.clone())).collect();
+                let named = |(number, (etag, ..)): (&u16, &(String, u64, usize))| NamedPart {
+                    number: *number,
+                    etag: etag.clone(),
+                    checksums: Vec::new(),
+                };
+                let parts: Vec<_> = multi.parts.iter().map(named).collect();
                 if parts.is_empty() {
                     return true;
                 }
-                let done =
-                    engine.complete_multipart(&operator, &target, &name, multi.upload, parts, PutCondition::default());
-                let result = done.await;
+                let said = Completion { parts, ..Completion::default() };
+                let result = engine.complete_multipart(&operator, &target, &name, multi.upload, said).await;
                 let pieces = multi.parts.values().map(|&(_, seed, len)| (seed, len)).collect();
                 let (media, name) = (multi.media, multi.name.clone());
                 match &result {
@@ -477,7 +481,7 @@ async fn verify(engine: &Engine, model: &mut Model, when: &str) {
             let target = bucket(engine, &sub.buckets[multi.media]);
             let listed = engine.list_parts(&operator, &target, &key(&multi.name), multi.upload, 0, 100).await;
             let parts = match listed {
-                Ok((parts, _)) => parts,
+                Ok(page) => page.parts,
                 Err(error) => {
                     assert!(multi.unsure && is_refused(&error), "{when}: upload {:?} is lost: {error}", multi.upload);
                     continue;

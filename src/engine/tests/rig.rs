@@ -199,7 +199,14 @@ pub fn bucket(engine: &Engine, name: &str) -> BucketRef {
 }
 
 pub fn new_object(name: &str, length: Option<u64>, lock: Lock) -> NewObject {
-    NewObject { key: key(name), length, metadata: Metadata::default(), lock, condition: PutCondition::default() }
+    NewObject {
+        key: key(name),
+        length,
+        metadata: Metadata::default(),
+        lock,
+        checksum: None,
+        condition: PutCondition::default(),
+    }
 }
 
 /// Uploads in pieces of `step` bytes.

@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use redb::{ReadableTable, WriteTransaction};
 
 use super::rows::{
-    AccountRow, AlertRow, AlertState, ObjectRow, PartRow, Row, Stats, SubAccountRow, TrashRow, UploadRow, VolumeRow,
-    slot,
+    AccountRow, AlertRow, AlertState, Done, ObjectRow, PartRow, Row, Stats, SubAccountRow, TrashRow, UploadRow,
+    VolumeRow, slot,
 };
 use super::time_counts::Deltas;
 use super::{Rows, Tables, after_prefix, bucket_of, keys, meta, owner_of};
@@ -234,35 +234,36 @@ impl<'t> Apply<'t> {
         if segments.iter().map(|s| s.place.payload_len).sum::<u64>() != header.size {
             return Ok(());
         }
-        let (upload, number) = (header.upload, header.parts);
-        self.put_part(header.bucket, upload, number, segments, header.size, header.md5, header.created)
+        let row = PartRow {
+            size: header.size,
+            md5: header.md5,
+            checksum: header.checksum.clone(),
+            created: header.created,
+            segments,
+        };
+        self.put_part(header.bucket, header.upload, header.parts, &row)
     }
 
-    /// A part is stored: `segments` are its records.
-    #[expect(clippy::too_many_arguments, reason = "a part has so many facts, and one caller besides this file")]
+    /// A part is stored.
     pub fn put_part(
         &mut self,
         bucket: BucketId,
         upload: UploadId,
         number: u16,
-        segments: Vec<Segment>,
-        size: u64,
-        md5: [u8; 16],
-        created: Timestamp,
+        row: &PartRow,
     ) -> Result<(), StoreError> {
         let (owner, _) = owner_of(bucket);
-        for segment in &segments {
+        for segment in &row.segments {
             self.orphans.remove(&segment.id);
             self.adopt(segment.place);
         }
         let key = keys::part(upload, number);
         let old = take::<PartRow>(&mut self.tables.parts, &key)?;
-        let row = PartRow { size, md5, created, segments };
         self.tables.parts.insert(key.as_slice(), row.encode().as_slice())?;
-        let lowered = old.as_ref().is_some_and(|o| o.size > size);
+        let lowered = old.as_ref().is_some_and(|o| o.size > row.size);
         let stats = self.stats(owner)?;
-        stats.parts_bytes += size;
-        stats.last_upload = Some(created);
+        stats.parts_bytes += row.size;
+        stats.last_upload = Some(row.created);
         if let Some(old) = old {
             self.stats(owner)?.parts_bytes -= old.size;
             self.trash_segments(&old.segments)?;
@@ -343,7 +344,7 @@ impl<'t> Apply<'t> {
             claimed.extend(kept.iter().map(|s| s.id));
             self.trash_segments(&rest)?;
         }
-        upload.done = Some((header.etag(), header.created));
+        upload.done = Some(Done { etag: header.etag(), created: header.created, checksum: header.checksum.clone() });
         self.tables.uploads.insert(upload_key.as_slice(), upload.encode().as_slice())?;
         Ok(claimed)
     }

@@ -5,7 +5,7 @@
 //! payload  the bytes as they came, padded to 4,096
 //!
 //! [0..8]     magic "kdrecord"
-//! [8..10]    format version, 1                         u16 BE, as all numbers
+//! [8..10]    format version, 2                         u16 BE, as all numbers
 //! [10]       kind: 1 object, 2 part, 3 manifest
 //! [11]       flags: bit 0 = locked when it was put
 //! [12..16]   bytes of the header, padding included     u32
@@ -24,10 +24,14 @@
 //! [134..142] sequence number of the first record of its upload or part  u64
 //! [142..150] sequence number of the change before its group  u64
 //! [150..166] BLAKE3 of [0..16] and [32..150], keyed with the volume's key
-//! then       kind of checksum (u8, 0 = none), its digest (bytes), key (text), number of kept
-//!            headers (u32), each name (text) and value (bytes), number of blocks (u32), each
-//!            block's checksum (16), number of segments (u32), each segment (54)
+//! then       kind of checksum (u8, 0 = none, bit 7: it covers the parts' digests), its digest
+//!            (bytes), key (text), number of kept headers (u32), each name (text) and value (bytes),
+//!            number of blocks (u32), each block's checksum (16), number of segments (u32), each
+//!            segment (54)
 //! ```
+//!
+//! Version 1 had no bit 7 in the kind of checksum, and its parts had none; else it is the same, and
+//! is read.
 //!
 //! `bytes` and `text` have their length in front as u32. A block is 64 KiB of payload, the last
 //! one shorter; its checksum is BLAKE3 over nonce, block number (u64 BE) and bytes, cut to 16:
@@ -40,7 +44,8 @@
 //! cut by a power failure: every group is synced before the next is begun.
 
 use crate::domain::{
-    BucketId, Checksum, ChecksumKind, ETag, Lock, Metadata, ObjectId, ObjectKey, Timestamp, UploadId, VolumeId,
+    BucketId, Checksum, ChecksumKind, ChecksumType, ETag, Lock, Metadata, ObjectId, ObjectKey, Timestamp, UploadId,
+    VolumeId,
 };
 use crate::store::codec::{Decoder, Encoder, Malformed};
 
@@ -59,7 +64,12 @@ const _: () = assert!(8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 16 + 2 + 16 
 const FIXED_SUM: usize = FIXED - 16;
 
 const MAGIC: &[u8; 8] = b"kdrecord";
-const VERSION: u16 = 1;
+/// What is written.
+const VERSION: u16 = 2;
+/// The oldest version that is read.
+const OLDEST: u16 = 1;
+/// Set in the kind of a checksum that covers the digests of the parts in the tag.
+const COMPOSITE: u8 = 0x80;
 /// No header is longer: a manifest of more than a million records.
 pub const HEADER_MAX: u32 = 64 << 20;
 /// Room for a checksum that arrives only with the trailer.
@@ -277,7 +287,10 @@ impl Header {
         let fixed_sum = fixed_sum(key, &out.0);
         out.raw(&fixed_sum);
         match &self.checksum {
-            Some(sum) => out.u8(checksum_code(sum.kind)).bytes(&sum.digest),
+            Some(sum) => {
+                let composite = if sum.covers() == ChecksumType::Composite { COMPOSITE } else { 0 };
+                out.u8(checksum_code(sum.kind) | composite).bytes(&sum.digest)
+            }
             None => out.u8(0).bytes(&[]),
         };
         out.text(self.key.as_str());
@@ -308,7 +321,7 @@ impl Header {
             return None;
         }
         let mut input = Decoder::new(first, "record header");
-        if input.raw(8).ok()? != MAGIC || input.u16().ok()? != VERSION {
+        if input.raw(8).ok()? != MAGIC || !(OLDEST..=VERSION).contains(&input.u16().ok()?) {
             return None;
         }
         input.raw(2).ok()?;
@@ -328,7 +341,11 @@ impl Header {
             return Err(Malformed("record header: its checksum does not match"));
         }
         let mut input = Decoder::new(bytes, WHAT);
-        if input.raw(8)? != MAGIC || input.u16()? != VERSION {
+        if input.raw(8)? != MAGIC {
+            return Err(Malformed(WHAT));
+        }
+        let version = input.u16()?;
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(Malformed(WHAT));
         }
         let kind = match input.u8()? {
@@ -359,9 +376,11 @@ impl Header {
         input.raw(16)?;
         let code = input.u8()?;
         let digest = input.bytes()?.to_vec();
+        let composite = version > 1 && code & COMPOSITE != 0;
+        let code = if composite { code & !COMPOSITE } else { code };
         let checksum = match ChecksumKind::ALL.into_iter().find(|&k| checksum_code(k) == code) {
-            Some(kind) => Some(Checksum { kind, digest }),
-            None if code == 0 => None,
+            Some(kind) => Some(Checksum { kind, digest, parts: if composite { parts } else { 0 } }),
+            None if code == 0 && !composite => None,
             None => return Err(Malformed(WHAT)),
         };
         let key = input.parsed()?;
@@ -432,7 +451,7 @@ mod tests {
             size: 100_000,
             first: ObjectId::new(42),
             group: 40,
-            checksum: Some(Checksum { kind: ChecksumKind::Crc32c, digest: vec![1, 2, 3, 4] }),
+            checksum: Some(Checksum { kind: ChecksumKind::Crc32c, digest: vec![1, 2, 3, 4], parts: 0 }),
             key,
             metadata,
             blocks: vec![[2; 16], [3; 16]],
@@ -455,12 +474,44 @@ mod tests {
     }
 
     #[test]
-    fn version_one_is_frozen() {
-        let bytes = header().encode(&[5; 32]);
+    fn a_header_of_version_one_is_still_read() {
+        let bytes = include_bytes!("../../../tests/data/format/v1/record-header.bin");
         assert_eq!(
-            blake3::hash(&bytes).to_hex().as_str(),
+            blake3::hash(bytes).to_hex().as_str(),
             include_str!("../../../tests/data/format/v1/record-header.blake3").trim()
         );
+        assert_eq!(Header::peek_len(bytes, &[5; 32]), Some(4096));
+        assert_eq!(Header::decode(bytes, &[5; 32]), Ok(header()));
+    }
+
+    /// A multipart object with a checksum over its parts' digests.
+    fn composite() -> Header {
+        let checksum = Some(Checksum { kind: ChecksumKind::Sha256, digest: vec![8; 32], parts: 2 });
+        Header { kind: Kind::Manifest, parts: 2, checksum, ..header() }
+    }
+
+    #[test]
+    fn version_two_is_frozen() {
+        let bytes = composite().encode(&[5; 32]);
+        assert_eq!(
+            blake3::hash(&bytes).to_hex().as_str(),
+            include_str!("../../../tests/data/format/v2/record-header.blake3").trim()
+        );
+        assert_eq!(Header::decode(&bytes, &[5; 32]), Ok(composite()));
+    }
+
+    #[test]
+    fn a_version_of_the_future_is_no_header() {
+        let key = [5; 32];
+        let mut bytes = header().encode(&key);
+        bytes[8..10].copy_from_slice(&(VERSION + 1).to_be_bytes());
+        let fixed = fixed_sum(&key, &bytes[..FIXED_SUM]);
+        bytes[FIXED_SUM..FIXED].copy_from_slice(&fixed);
+        bytes[16..32].fill(0);
+        let sum = truncated(&blake3::keyed_hash(&key, &bytes));
+        bytes[16..32].copy_from_slice(&sum);
+        assert_eq!(Header::peek_len(&bytes, &key), None);
+        assert_eq!(Header::decode(&bytes, &key), Err(Malformed("record header")));
     }
 
     #[test]

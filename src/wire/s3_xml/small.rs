@@ -2,7 +2,6 @@
 
 use super::{MalformedXml, Step, Writer, quoted, s3_time, walk};
 use crate::domain::{Checksum, Lock, Timestamp};
-use crate::wire::s3_checksum;
 
 /// Reads `LegalHold`.
 ///
@@ -39,8 +38,7 @@ pub fn copied(part: bool, etag: &str, modified: Timestamp, checksum: Option<&Che
     let mut w = Writer::new(root);
     w.text("LastModified", &s3_time::iso(modified)).text("ETag", &quoted(etag));
     if let Some(checksum) = checksum {
-        let name = checksum.kind.header().trim_start_matches("x-amz-checksum-").to_ascii_uppercase();
-        w.text(&format!("Checksum{name}"), &s3_checksum::encode(checksum)).text("ChecksumType", "FULL_OBJECT");
+        w.checksum(checksum).text("ChecksumType", checksum.covers().word());
     }
     w.end(root)
 }
