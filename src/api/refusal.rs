@@ -75,6 +75,7 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NoBucket => (StatusCode::NOT_FOUND, "no_bucket"),
         Refusal::BucketIsYours => (StatusCode::CONFLICT, "bucket_is_yours"),
         Refusal::BucketExists => (StatusCode::CONFLICT, "bucket_exists"),
+        Refusal::TooManyBuckets { .. } => (StatusCode::CONFLICT, "too_many_buckets"),
         Refusal::BucketNotEmpty => (StatusCode::CONFLICT, "bucket_not_empty"),
         Refusal::NoKey => (StatusCode::NOT_FOUND, "no_key"),
         Refusal::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),

@@ -20,10 +20,10 @@ pub enum Refusal {
         /// What is left.
         free: Gigabytes,
     },
-    /// An account may not be made smaller than what it has handed out.
-    #[error("{handed_out} are handed out to sub-accounts; the total cannot be less")]
+    /// An account may not be made smaller than what it has handed out and what its own buckets take.
+    #[error("{handed_out} are handed out to sub-accounts or in the account's own buckets; the total cannot be less")]
     HandedOut {
-        /// The sum of the sub-accounts' spaces.
+        /// The sum of the sub-accounts' spaces and of the own buckets' bytes.
         handed_out: Gigabytes,
     },
     /// 7.2 result 4.
@@ -59,6 +59,12 @@ pub enum Refusal {
     /// S3 `BucketAlreadyExists`.
     #[error("the bucket exists already")]
     BucketExists,
+    /// S3 `TooManyBuckets`.
+    #[error("the account has its most buckets of its own, {most}")]
+    TooManyBuckets {
+        /// The limit.
+        most: usize,
+    },
     /// S3 `BucketNotEmpty`.
     #[error("the bucket is not empty")]
     BucketNotEmpty,

@@ -1,6 +1,7 @@
 //! Every use case, once. All faces call it and only it. Absent: XML, status codes, HTML.
 
 mod accounts;
+mod buckets;
 pub mod courier;
 mod deletion;
 mod download;

@@ -29,9 +29,9 @@ impl Engine {
             done: None,
         };
         let bucket = bucket.id;
-        self.change(false, move |apply| match apply.sub_account(crate::store::index::owner_of(bucket).0)? {
-            Some(_) => Ok(vec![Event::CreateUpload { bucket, upload, row }]),
-            None => super::refuse(Refusal::NoBucket),
+        self.change(false, move |apply| match apply.has_bucket(bucket)? {
+            true => Ok(vec![Event::CreateUpload { bucket, upload, row }]),
+            false => super::refuse(Refusal::NoBucket),
         })
         .await?;
         Ok(upload)

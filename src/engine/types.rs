@@ -76,11 +76,12 @@ pub struct Credential {
 #[derive(Clone, Debug)]
 pub struct BucketRef {
     pub(super) id: BucketId,
-    pub(super) sub_account: SubAccountId,
+    /// Whose its files are: a sub-account, or the own bucket itself.
+    pub(super) owner: SubAccountId,
     /// Its name.
     pub name: BucketName,
-    /// What it holds.
-    pub media: Media,
+    /// What it holds; `None` of an account's own bucket.
+    pub media: Option<Media>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -348,6 +349,12 @@ pub struct AccountView {
     pub used_bytes: u64,
     /// Files stored by all its sub-accounts.
     pub files: u64,
+    /// Buckets of its own, which its administration key made.
+    pub own_buckets: u64,
+    /// Bytes stored in them, uploads under way too.
+    pub own_bytes: u64,
+    /// Files stored in them.
+    pub own_files: u64,
     /// Sub-accounts now.
     pub sub_accounts: u32,
     /// Sub-accounts at most.
@@ -573,6 +580,11 @@ impl Caller {
     /// store are the only places that may say so; `tests/it/tidy.rs` holds them to it.
     pub fn operator() -> Self {
         Self(Who::Operator)
+    }
+
+    /// Whether this is an account's administration key, which makes buckets of its own.
+    pub fn administers(&self) -> bool {
+        matches!(self.0, Who::Administrator { .. })
     }
 }
 

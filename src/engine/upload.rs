@@ -84,7 +84,7 @@ impl Engine {
     }
 
     async fn begin(&self, bucket: &BucketRef, key: ObjectKey, target: Target, length: Option<u64>) -> Result<Upload> {
-        let hold = self.admit(bucket.sub_account, length.unwrap_or(0), 0).await?;
+        let hold = self.admit(bucket.owner, length.unwrap_or(0), 0).await?;
         let first = match length {
             Some(length) => length.min(self.inner.store.volumes.segment_max()),
             None => INLINE_MAX,
@@ -93,7 +93,7 @@ impl Engine {
         Ok(Upload {
             engine: self.clone(),
             bucket: bucket.id,
-            sub_account: bucket.sub_account,
+            sub_account: bucket.owner,
             key,
             target,
             length,

@@ -50,6 +50,7 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
             R::NoBucket
             | R::BucketIsYours
             | R::BucketExists
+            | R::TooManyBuckets { .. }
             | R::BucketNotEmpty
             | R::NoKey
             | R::Forbidden

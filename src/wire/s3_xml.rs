@@ -9,7 +9,7 @@ use quick_xml::escape::escape;
 use quick_xml::events::Event;
 
 pub use delete::{Doomed, Fate, deleted, read_delete};
-pub use small::{copied, legal_hold, posted, read_legal_hold};
+pub use small::{copied, legal_hold, posted, read_create_bucket, read_legal_hold};
 
 use super::{s3_checksum, s3_time};
 use crate::domain::object::is_xml_char;
@@ -96,14 +96,20 @@ pub fn error(code: &str, message: &str, resource: &str, request_id: &str, host_i
     w.end("Error")
 }
 
-/// `ListAllMyBucketsResult`: names and when they were made.
-pub fn buckets(owner: &str, buckets: &[(&str, Timestamp)]) -> String {
+/// `ListAllMyBucketsResult`: names and when they were made; `next` is where there is more.
+pub fn buckets(owner: &str, buckets: &[(&str, Timestamp)], prefix: &str, next: Option<&str>) -> String {
     let mut w = Writer::new("ListAllMyBucketsResult");
     w.owner("Owner", owner).open("Buckets");
     for (name, created) in buckets {
         w.open("Bucket").text("Name", name).text("CreationDate", &s3_time::iso(*created)).close("Bucket");
     }
     w.close("Buckets");
+    if !prefix.is_empty() {
+        w.text("Prefix", prefix);
+    }
+    if let Some(token) = next {
+        w.text("ContinuationToken", token);
+    }
     w.end("ListAllMyBucketsResult")
 }
 

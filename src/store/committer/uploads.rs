@@ -53,7 +53,7 @@ impl Committer {
     }
 
     pub(super) fn part(&mut self, apply: &mut Apply<'_>, group: &mut Group, new: NewPart) -> Result<Receipt, Failure> {
-        if apply.sub_account(crate::store::index::owner_of(new.bucket).0)?.is_none() {
+        if !apply.has_bucket(new.bucket)? {
             return Err(Refusal::NoBucket.into());
         }
         match apply.upload(new.bucket, new.upload)? {
@@ -232,7 +232,7 @@ fn manifest_record(header: &Header, nonce: [u8; 16]) -> Written {
 
 /// What must hold of a key at the moment its object is replaced.
 fn check(apply: &mut Apply<'_>, bucket: BucketId, key: &ObjectKey, check: &Check) -> Result<(), Failure> {
-    if apply.sub_account(crate::store::index::owner_of(bucket).0)?.is_none() {
+    if !apply.has_bucket(bucket)? {
         return Err(Refusal::NoBucket.into());
     }
     let old = apply.object(bucket, key)?;

@@ -72,7 +72,16 @@ pub struct SubAccountRow {
     pub created: Timestamp,
 }
 
-/// What is kept of a sub-account so that nothing has to be counted. Exact at every commit.
+/// A bucket that an account's administration key made. Its id is an owner's, as a sub-account's is: its files
+/// are counted for it, and its account's space is what is left for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnBucketRow {
+    pub account: AccountId,
+    pub name: BucketName,
+    pub created: Timestamp,
+}
+
+/// What is kept of a sub-account, or of an own bucket, so that nothing has to be counted. Exact at every commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Files: recordings, pictures.
@@ -332,6 +341,18 @@ impl Row for SubAccountRow {
             picture_bucket: input.parsed()?,
             created: timestamp(input)?,
         })
+    }
+}
+
+impl Row for OwnBucketRow {
+    const WHAT: &'static str = "own bucket row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.account.get()).text(self.name.as_str()).i64(self.created.millis());
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self { account: AccountId::new(input.u64()?), name: input.parsed()?, created: timestamp(input)? })
     }
 }
 
