@@ -75,6 +75,7 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NoBucket => (StatusCode::NOT_FOUND, "no_bucket"),
         Refusal::BucketIsYours => (StatusCode::CONFLICT, "bucket_is_yours"),
         Refusal::BucketExists => (StatusCode::CONFLICT, "bucket_exists"),
+        Refusal::TooManyBuckets { .. } => (StatusCode::CONFLICT, "too_many_buckets"),
         Refusal::BucketNotEmpty => (StatusCode::CONFLICT, "bucket_not_empty"),
         Refusal::NoKey => (StatusCode::NOT_FOUND, "no_key"),
         Refusal::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
@@ -88,6 +89,10 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "part_too_small"),
         Refusal::Precondition => (StatusCode::PRECONDITION_FAILED, "precondition"),
         Refusal::BadDigest => (StatusCode::BAD_REQUEST, "bad_digest"),
+        Refusal::NoPartChecksum { .. } => (StatusCode::BAD_REQUEST, "no_part_checksum"),
+        Refusal::OtherChecksum { .. } => (StatusCode::BAD_REQUEST, "other_checksum"),
+        Refusal::BadChecksum { .. } => (StatusCode::BAD_REQUEST, "bad_checksum"),
+        Refusal::OtherSize { .. } => (StatusCode::BAD_REQUEST, "other_size"),
         Refusal::WrongLength => (StatusCode::BAD_REQUEST, "wrong_length"),
     }
 }

@@ -187,7 +187,8 @@ async fn close_account(close: Close, config: &Config) -> Done {
 }
 
 fn confirmed(name: &str) -> Result<bool, String> {
-    let ask = format!("Close {name}, all its sub-accounts and all their files? Type the name to go on: ");
+    let ask =
+        format!("Close {name}, all its sub-accounts and own buckets and all their files? Type the name to go on: ");
     let asked = std::io::stderr().write_all(ask.as_bytes());
     let mut line = String::new();
     asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).map_err(|error| error.to_string())?;
@@ -224,6 +225,7 @@ fn one(a: &Value) -> String {
         ("used", bytes(&a["used_bytes"])),
         ("files", text(&a["files"])),
         ("sub-accounts", format!("{} of {}", text(&a["sub_accounts"]), text(&a["max_sub_accounts"]))),
+        ("own buckets", format!("{}, {}", text(&a["own_buckets"]), bytes(&a["own_bytes"]))),
         ("alert URL", text(&a["alert_url"])),
         ("callback namespace", ours("namespace")),
         ("callback operation", ours("operation")),

@@ -36,7 +36,8 @@ number_id!(
     AccountId(u64)
 );
 number_id!(
-    /// One camera's sub-account. Never reused.
+    /// One camera's sub-account, or an own bucket of an account as the owner of its files: what files are
+    /// counted for. Never reused.
     SubAccountId(u64)
 );
 number_id!(
@@ -74,7 +75,8 @@ pub struct AccountName(String);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessKey(String);
 
-/// A bucket's name: 3 to 63 lower-case letters, digits, `-` and `.`, as DNS and S3 want it.
+/// A bucket's name: 3 to 63 lower-case letters, digits, `-` and `.`, as DNS and S3 want it, and none that
+/// S3 keeps for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketName(String);
 
@@ -174,6 +176,11 @@ impl fmt::Display for AccessKey {
 
 // === impl BucketName ===
 
+/// Names that begin or end so are S3's own (access points, directory buckets and the like).
+const RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
+/// See [`RESERVED_PREFIXES`].
+const RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+
 impl BucketName {
     /// The name.
     pub fn as_str(&self) -> &str {
@@ -190,17 +197,21 @@ impl FromStr for BucketName {
         if !(3..=63).contains(&bytes.len()) {
             return Err(BadName(format!("a bucket name has 3 to 63 characters, this one {}", bytes.len())));
         }
+        let label = |label: &str| edge(label.bytes().next()) && edge(label.bytes().next_back());
         if !bytes.iter().copied().all(inside)
-            || !edge(bytes.first().copied())
-            || !edge(bytes.last().copied())
-            || text.contains("..")
+            || !text.split('.').all(label)
             || text.parse::<std::net::Ipv4Addr>().is_ok()
         {
             return Err(BadName(
                 "a bucket name has lower-case letters, digits, '-' and '.', begins and ends with \
-                 a letter or digit, and is no IP address"
+                 a letter or digit, as does each part between dots, and is no IP address"
                     .to_owned(),
             ));
+        }
+        if RESERVED_PREFIXES.iter().any(|reserved| text.starts_with(reserved))
+            || RESERVED_SUFFIXES.iter().any(|reserved| text.ends_with(reserved))
+        {
+            return Err(BadName("S3 keeps bucket names that begin or end so for itself".to_owned()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -252,7 +263,20 @@ mod tests {
         for good in ["abc", "rec-0a1b2c", "a.b", "192.168.1.1x"] {
             assert!(good.parse::<BucketName>().is_ok(), "{good}");
         }
-        for bad in ["ab", "Abc", "-abc", "abc-", "a..b", "192.168.1.1", "a_b", &"a".repeat(64)] {
+        for bad in [
+            "ab",
+            "Abc",
+            "-abc",
+            "abc-",
+            "a..b",
+            "foo.-bar",
+            "foo-.bar",
+            "192.168.1.1",
+            "a_b",
+            "xn--abc",
+            "abc-s3alias",
+            &"a".repeat(64),
+        ] {
             assert!(bad.parse::<BucketName>().is_err(), "{bad}");
         }
         assert!("".parse::<AccountName>().is_err());

@@ -12,6 +12,9 @@ pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 pub const PARTS_MAX: u16 = 10_000;
 /// S3's smallest part but the last: 5 MiB.
 pub const PART_BYTES_MIN: u64 = 5 << 20;
+/// Buckets that an account's administration key may have at once: S3's own number. Each costs some 500 bytes
+/// of memory.
+pub const OWN_BUCKETS_MAX: usize = 10_000;
 /// S3's longest list page.
 pub const LIST_KEYS_MAX: usize = 1000;
 /// Contract, section 4: an answer of more files is a Fault.

@@ -17,7 +17,7 @@ pub use ids::{
     AccessKey, AccountId, AccountName, AlertId, BucketId, BucketName, ObjectId, Secret, SubAccountId, UploadId,
     VolumeId,
 };
-pub use object::{Checksum, ChecksumKind, ETag, Lock, Media, Metadata, ObjectKey};
+pub use object::{Checksum, ChecksumKind, ChecksumPlan, ChecksumType, ETag, Lock, Media, Metadata, ObjectKey};
 pub use refusal::Refusal;
 pub use space::{Admission, AtTheEnd, Episode, Rules, Space, Step};
 pub use time::Timestamp;

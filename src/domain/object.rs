@@ -54,6 +54,15 @@ pub enum ChecksumKind {
     Sha256,
 }
 
+/// What the checksum of a multipart object covers (`x-amz-checksum-type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChecksumType {
+    /// The bytes, as if they had been put whole. Only CRCs can be had so, by combining those of the parts.
+    FullObject,
+    /// The parts' digests, one after the other.
+    Composite,
+}
+
 /// A checksum that an uploader declared and that we verified, kept to be given back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checksum {
@@ -61,6 +70,17 @@ pub struct Checksum {
     pub kind: ChecksumKind,
     /// The digest, big-endian, as long as the algorithm says.
     pub digest: Vec<u8>,
+    /// Number of the parts whose digests it covers; 0 where it covers the bytes.
+    pub parts: u16,
+}
+
+/// Which checksum a multipart upload is to have, said when it is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChecksumPlan {
+    /// The algorithm.
+    pub kind: ChecksumKind,
+    /// What it will cover.
+    pub covers: ChecksumType,
 }
 
 /// Response headers kept with an object: lower-case names and raw values in the order of the
@@ -143,6 +163,22 @@ impl ChecksumKind {
         }
     }
 
+    /// As `x-amz-checksum-algorithm` names it, and `Checksum…` elements.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Crc32 => "CRC32",
+            Self::Crc32c => "CRC32C",
+            Self::Crc64Nvme => "CRC64NVME",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+        }
+    }
+
+    /// Whether the checksum of a whole can be made of those of its parts.
+    pub const fn combines(self) -> bool {
+        matches!(self, Self::Crc32 | Self::Crc32c | Self::Crc64Nvme)
+    }
+
     /// Bytes of the digest.
     pub const fn digest_len(self) -> usize {
         match self {
@@ -150,6 +186,27 @@ impl ChecksumKind {
             Self::Crc64Nvme => 8,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
+        }
+    }
+}
+
+// === impl Checksum ===
+
+impl Checksum {
+    /// What it covers.
+    pub const fn covers(&self) -> ChecksumType {
+        if self.parts == 0 { ChecksumType::FullObject } else { ChecksumType::Composite }
+    }
+}
+
+// === impl ChecksumType ===
+
+impl ChecksumType {
+    /// As `x-amz-checksum-type` says it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::FullObject => "FULL_OBJECT",
+            Self::Composite => "COMPOSITE",
         }
     }
 }

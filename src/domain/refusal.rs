@@ -20,10 +20,10 @@ pub enum Refusal {
         /// What is left.
         free: Gigabytes,
     },
-    /// An account may not be made smaller than what it has handed out.
-    #[error("{handed_out} are handed out to sub-accounts; the total cannot be less")]
+    /// An account may not be made smaller than what it has handed out and what its own buckets take.
+    #[error("{handed_out} are handed out to sub-accounts or in the account's own buckets; the total cannot be less")]
     HandedOut {
-        /// The sum of the sub-accounts' spaces.
+        /// The sum of the sub-accounts' spaces and of the own buckets' bytes.
         handed_out: Gigabytes,
     },
     /// 7.2 result 4.
@@ -59,6 +59,12 @@ pub enum Refusal {
     /// S3 `BucketAlreadyExists`.
     #[error("the bucket exists already")]
     BucketExists,
+    /// S3 `TooManyBuckets`.
+    #[error("the account has its most buckets of its own, {most}")]
+    TooManyBuckets {
+        /// The limit.
+        most: usize,
+    },
     /// S3 `BucketNotEmpty`.
     #[error("the bucket is not empty")]
     BucketNotEmpty,
@@ -103,6 +109,39 @@ pub enum Refusal {
     PartTooSmall {
         /// The part that is too small.
         number: u16,
+    },
+    /// S3 `InvalidRequest`: a complete that names no checksum for a part whose digest goes into the object's.
+    #[error(
+        "The upload was created using a {kind} checksum. The complete request must include the checksum for each \
+         part. It was missing for part {number} in the request."
+    )]
+    NoPartChecksum {
+        /// The upload's algorithm, in lower case.
+        kind: String,
+        /// The first part without.
+        number: u16,
+    },
+    /// S3 `InvalidRequest`: an algorithm or a type that is not the upload's.
+    #[error("Checksum Type mismatch occurred, expected checksum Type: {expected}, actual checksum Type: {actual}")]
+    OtherChecksum {
+        /// What the upload was begun with.
+        expected: String,
+        /// What was named.
+        actual: String,
+    },
+    /// S3 `BadDigest`: the object that would be made has another checksum than the complete says.
+    #[error("The {kind} you specified did not match the calculated checksum.")]
+    BadChecksum {
+        /// The algorithm.
+        kind: &'static str,
+    },
+    /// S3 `InvalidRequest`: `x-amz-mp-object-size`.
+    #[error("The provided 'x-amz-mp-object-size' header value {said} does not match what was computed: {real}")]
+    OtherSize {
+        /// What the header says.
+        said: u64,
+        /// What the parts come to.
+        real: u64,
     },
     /// S3 `PreconditionFailed`.
     #[error("a condition of the request does not hold")]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::identity::{password_context, sk_context};
 use super::{AccountChanges, AccountView, Caller, Engine, Error, NewAccount, Result, SubAccountView, loops, refuse};
-use crate::domain::{AccessKey, AccountId, AccountName, Episode, Gigabytes, Refusal, Secret};
+use crate::domain::{AccessKey, AccountId, AccountName, Episode, GigabyteSize, Gigabytes, Refusal, Secret};
 use crate::store::catalog::{Inner as Catalog, KeyOwner, SubAccount};
 use crate::store::event::Event;
 use crate::store::index::rows::AccountRow;
@@ -43,24 +43,26 @@ impl Engine {
     /// All accounts, in the order in which they were opened.
     pub async fn accounts(&self, caller: &Caller) -> Result<Vec<AccountView>> {
         caller.must_be_operator()?;
+        let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
-        Ok(catalog.accounts.iter().map(|(id, row)| account_view(&catalog, *id, row)).collect())
+        Ok(catalog.accounts.iter().map(|(id, row)| account_view(&catalog, *id, row, gigabyte)).collect())
     }
 
     /// One account.
     pub async fn account(&self, caller: &Caller, name: &AccountName) -> Result<AccountView> {
         caller.must_be_operator()?;
+        let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
         let id = *catalog.names.get(name.as_str()).ok_or(Refusal::NoAccount)?;
         let row = catalog.accounts.get(&id).ok_or(Refusal::NoAccount)?;
-        Ok(account_view(&catalog, id, row))
+        Ok(account_view(&catalog, id, row, gigabyte))
     }
 
     fn account_id(&self, name: &AccountName) -> Result<AccountId> {
         Ok(*self.inner.store.catalog.read().names.get(name.as_str()).ok_or(Refusal::NoAccount)?)
     }
 
-    /// Changes an account. Less space than is handed out is refused.
+    /// Changes an account. Less space than is handed out and taken by its own buckets is refused.
     pub async fn modify_account(
         &self,
         caller: &Caller,
@@ -71,14 +73,19 @@ impl Engine {
         let id = self.account_id(name)?;
         let password = changes.password.as_ref().map(|p| self.seal(&password_context(name), p));
         let catalog = Arc::clone(&self.inner.store.catalog);
-        self.change(true, move |_| {
-            let catalog = catalog.read();
-            let Some(mut row) = catalog.accounts.get(&id).cloned() else { return refuse(Refusal::NoAccount) };
+        self.change(true, move |apply| {
+            let row = catalog.read().accounts.get(&id).cloned();
+            let Some(mut row) = row else { return refuse(Refusal::NoAccount) };
             if let Some(space) = changes.space {
-                let handed_out = catalog.handed_out.get(&id).copied().unwrap_or(0);
-                if u64::from(space.get()) < handed_out {
-                    let handed_out = u32::try_from(handed_out).ok().and_then(Gigabytes::new).unwrap_or(Gigabytes::MAX);
-                    return refuse(Refusal::HandedOut { handed_out });
+                let less = row.space.get().saturating_sub(space.get());
+                match catalog.grant(id, Gigabytes::new(less).unwrap_or_default()) {
+                    Ok(hold) => apply.hold_until_published(hold),
+                    Err(left) => {
+                        let handed_out = row.space.get().saturating_sub(left.get());
+                        return refuse(Refusal::HandedOut {
+                            handed_out: Gigabytes::new(handed_out).unwrap_or_default(),
+                        });
+                    }
                 }
                 row.space = space;
             }
@@ -92,7 +99,7 @@ impl Engine {
         self.account(caller, name).await
     }
 
-    /// Closes an account and all its sub-accounts.
+    /// Closes an account, all its sub-accounts and its own buckets.
     pub async fn close_account(&self, caller: &Caller, name: &AccountName) -> Result<()> {
         caller.must_be_operator()?;
         let id = self.account_id(name)?;
@@ -101,6 +108,8 @@ impl Engine {
             let catalog = catalog.read();
             let subs = catalog.of_account.get(&id).into_iter().flatten();
             let mut events: Vec<Event> = subs.map(|&sub_account| Event::CloseSubAccount { sub_account }).collect();
+            let own = catalog.areas.get(&id).into_iter().flat_map(|area| &area.buckets);
+            events.extend(own.map(|&id| Event::DeleteOwnBucket { id }));
             events.push(Event::CloseAccount { id });
             Ok(events)
         })
@@ -155,17 +164,22 @@ impl Engine {
     }
 }
 
-fn account_view(catalog: &Catalog, id: AccountId, row: &AccountRow) -> AccountView {
+fn account_view(catalog: &Catalog, id: AccountId, row: &AccountRow, gigabyte: GigabyteSize) -> AccountView {
     let handed_out = catalog.handed_out.get(&id).copied().unwrap_or(0);
     let subs: Vec<&SubAccount> =
         catalog.of_account.get(&id).into_iter().flatten().filter_map(|id| catalog.sub_accounts.get(id)).collect();
+    let own = || catalog.areas.get(&id).into_iter().flat_map(|area| &area.buckets);
+    let own_stats = own().filter_map(|id| catalog.own_buckets.get(id)).map(|own| &own.stats);
     AccountView {
         account: row.name.as_str().to_owned(),
         space_gb: row.space.get(),
         handed_out_gb: handed_out,
-        free_gb: u64::from(row.space.get()).saturating_sub(handed_out),
+        free_gb: u64::from(catalog.left(id, gigabyte).get()),
         used_bytes: subs.iter().map(|s| s.stats.used()).sum(),
         files: subs.iter().map(|s| s.stats.files[0] + s.stats.files[1]).sum(),
+        own_buckets: own().count() as u64,
+        own_bytes: catalog.own_bytes(id),
+        own_files: own_stats.map(|s| s.files[0] + s.files[1]).sum(),
         sub_accounts: u32::try_from(subs.len()).unwrap_or(u32::MAX),
         max_sub_accounts: row.max_sub_accounts,
         alert_url: row.alert_url.clone(),
@@ -175,7 +189,7 @@ fn account_view(catalog: &Catalog, id: AccountId, row: &AccountRow) -> AccountVi
     }
 }
 
-fn sub_account_view(catalog: &Catalog, sub: &SubAccount, gigabyte: crate::domain::GigabyteSize) -> SubAccountView {
+fn sub_account_view(catalog: &Catalog, sub: &SubAccount, gigabyte: GigabyteSize) -> SubAccountView {
     let mut episodes = Vec::new();
     if sub.stats.full == Episode::Open {
         episodes.push("full");

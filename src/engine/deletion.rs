@@ -11,7 +11,7 @@ impl Engine {
         if !caller.may_delete(self.config().s3.allow_delete) {
             return Err(Refusal::Forbidden.into());
         }
-        let (bucket, sub_account, key) = (bucket.id, bucket.sub_account, key.clone());
+        let (bucket, sub_account, key) = (bucket.id, bucket.owner, key.clone());
         self.change(false, move |apply| match apply.object(bucket, &key)? {
             None => Ok(Vec::new()),
             Some(row) if row.lock == Lock::Locked => refuse(Refusal::Locked),

@@ -14,8 +14,6 @@ use crate::store::volume::record::{BLOCK, Place, Segment};
 
 /// Blocks that are read at a time.
 const BLOCKS_PER_READ: u64 = 4;
-/// A payload up to this is read together with its header, where all of it is wanted.
-const AHEAD_MAX: u64 = BLOCKS_PER_READ * BLOCK;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +79,8 @@ impl Engine {
         pin: Pin,
         wanted: Wanted,
     ) -> Result<ObjectReader> {
-        let ahead = wanted == Wanted::All && row.place.payload_len <= AHEAD_MAX;
-        let head = RecordReader::open(&self.inner.store.volumes, row.place, row.id, ahead).await?;
+        let all = wanted == Wanted::All;
+        let head = RecordReader::open(&self.inner.store.volumes, row.place, row.id, all).await?;
         let header = head.header();
         let mut parts: Vec<(u16, u64)> = Vec::new();
         if row.etag.parts > 0 {
@@ -132,6 +130,18 @@ impl Source {
 }
 
 impl ObjectReader {
+    /// The checksum of a part of a multipart object, by its place among [`ObjectReader::parts`].
+    pub async fn part_checksum(&self, index: usize) -> Result<Option<Checksum>> {
+        let mut starts = self.segments.iter().scan(0, |before, segment| {
+            let new = *before != segment.part;
+            *before = segment.part;
+            Some((new, segment))
+        });
+        let Some((_, first)) = starts.by_ref().filter(|(new, _)| *new).nth(index) else { return Ok(None) };
+        let reader = RecordReader::open(&self.engine.inner.store.volumes, first.place, first.id, false).await?;
+        Ok(reader.header().checksum.clone())
+    }
+
     /// The bytes of `range` (within the file), verified block by block; a damaged block ends the
     /// stream with an error.
     pub fn read(self, range: Range<u64>) -> impl Stream<Item = Result<Buf>> + Send + 'static {
@@ -192,7 +202,8 @@ impl Reading {
         let record_end = reader.header().payload_len.min(self.end - start);
         let first = within / BLOCK;
         let last = ((record_end - 1) / BLOCK).min(first + BLOCKS_PER_READ - 1);
-        let bytes = reader.read(volumes, first, last).await?;
+        let soon = record_end.saturating_sub((last + 1) * BLOCK);
+        let bytes = reader.read(volumes, first, last, soon).await?;
         let base = first * BLOCK;
         let from = usize::try_from(within - base).unwrap_or(usize::MAX).min(bytes.len());
         let to = usize::try_from(record_end - base).unwrap_or(usize::MAX).min(bytes.len());

@@ -2,7 +2,7 @@
 
 use super::types::Who;
 use super::{BucketRef, Caller, Credential, Engine, Error, Result, SubAccountRef};
-use crate::domain::{AccountId, AccountName, Refusal, Secret, SubAccountId};
+use crate::domain::{AccountId, AccountName, Refusal, Secret};
 use crate::store::catalog::{Bucket, Inner as Catalog, KeyOwner};
 
 /// What a sealed secret belongs to: an envelope does not open in another's place.
@@ -31,7 +31,10 @@ impl Engine {
         let (sealed, who) = {
             let catalog = self.inner.store.catalog.read();
             match catalog.keys.get(key) {
-                None => return Ok(None),
+                None => {
+                    self.inner.keyring.forget(key);
+                    return Ok(None);
+                }
                 Some(&KeyOwner::Camera(id)) => match catalog.sub_accounts.get(&id) {
                     Some(sub) => (sub.row.sk.clone(), Who::Camera { sub_account: id }),
                     None => return Ok(None),
@@ -42,8 +45,8 @@ impl Engine {
                 },
             }
         };
-        let secret = self.unseal(&sk_context(key), &sealed)?;
-        Ok(Some(Credential { secret, who, sig_v2 }))
+        let key = self.inner.keyring.open(key, &sealed, || self.unseal(&sk_context(key), &sealed))?;
+        Ok(Some(Credential { key, who, sig_v2 }))
     }
 
     /// Whether there is an account of this name.
@@ -103,9 +106,12 @@ impl Engine {
 }
 
 fn bucket_ref(catalog: &Catalog, name: &str, bucket: &Bucket) -> Option<BucketRef> {
-    let created = catalog.sub_accounts.get(&bucket.sub_account)?.row.created;
+    let created = match catalog.own_buckets.get(&bucket.owner) {
+        Some(own) => own.row.created,
+        None => catalog.sub_accounts.get(&bucket.owner)?.row.created,
+    };
     let name = name.parse().ok()?;
-    Some(BucketRef { id: bucket.id, sub_account: bucket.sub_account, name, media: bucket.media, created })
+    Some(BucketRef { id: bucket.id, owner: bucket.owner, name, media: bucket.media, created })
 }
 
 impl Caller {
@@ -125,15 +131,11 @@ impl Caller {
 
     fn may_see(&self, catalog: &Catalog, bucket: &Bucket) -> bool {
         match self.0 {
-            Who::Camera { sub_account } => bucket.sub_account == sub_account,
-            Who::Administrator { account } => self.owns(catalog, account, bucket.sub_account),
+            Who::Camera { sub_account } => bucket.owner == sub_account,
+            Who::Administrator { account } => catalog.account_of(bucket.owner) == Some(account),
             Who::Operator => true,
             Who::Platform { .. } => false,
         }
-    }
-
-    fn owns(&self, catalog: &Catalog, account: AccountId, sub_account: SubAccountId) -> bool {
-        catalog.sub_accounts.get(&sub_account).is_some_and(|sub| sub.row.account == account)
     }
 
     /// Whether the caller may delete in a bucket that it sees.

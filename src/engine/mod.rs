@@ -1,10 +1,12 @@
 //! Every use case, once. All faces call it and only it. Absent: XML, status codes, HTML.
 
 mod accounts;
+mod buckets;
 pub mod courier;
 mod deletion;
 mod download;
 mod identity;
+mod keyring;
 mod listing;
 mod multipart;
 mod pins;
@@ -24,13 +26,14 @@ use tokio_util::task::TaskTracker;
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use types::{
-    AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Credential, Damage, DiskView,
-    Error, Finish, FoundFile, ListPage, NewAccount, NewObject, ObjectInfo, OpenedSubAccount, PartInfo, PutCondition,
-    Result, ScrubReport, ScrubView, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView,
-    UploadInfo, UserSpace, Violation, loops,
+    AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,
+    DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo, OpenedSubAccount,
+    PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search, SearchPage, Status, Stored,
+    SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 
+use self::keyring::KeyRing;
 use self::pins::Pins;
 use crate::config::Config;
 use crate::domain::{Refusal, Timestamp};
@@ -64,6 +67,7 @@ struct Inner {
     config: RwLock<Arc<Config>>,
     urls: RwLock<PublicUrls>,
     pins: Arc<Pins>,
+    keyring: KeyRing,
     scrub: Arc<reconcilers::ScrubState>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -107,6 +111,7 @@ impl Engine {
                 config: RwLock::new(Arc::new(config.clone())),
                 urls: RwLock::new(urls),
                 pins: Arc::default(),
+                keyring: KeyRing::default(),
                 scrub: Arc::default(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),

@@ -1,10 +1,15 @@
 //! Multipart uploads: parts are records, an object is a list of them; completing copies nothing.
 
-use super::{BucketRef, Caller, Engine, NewObject, PartInfo, PutCondition, Result, Stored, UploadInfo};
-use crate::domain::{Bytes, ETag, Lock, ObjectKey, Refusal, UploadId};
-use crate::store::committer::{Check, Command, Completion};
+use std::collections::BTreeMap;
+
+use super::{
+    BucketRef, Caller, Completion, Engine, NamedPart, NewObject, PartInfo, PartPage, Result, Stored, UploadInfo,
+};
+use crate::domain::{Bytes, Checksum, ChecksumPlan, ChecksumType, ETag, Lock, ObjectKey, Refusal, UploadId, limits};
+use crate::store::committer::{Check, Command, Completion as CommitCompletion};
 use crate::store::event::Event;
-use crate::store::index::rows::UploadRow;
+use crate::store::index::rows::{PartRow, UploadRow};
+use crate::wire::s3_checksum;
 
 impl Engine {
     /// Begins a multipart upload.
@@ -15,38 +20,116 @@ impl Engine {
             return Err(Refusal::Locked.into());
         }
         let upload = UploadId::new(u128::from_be_bytes(self.inner.world.entropy.bytes()));
-        let row = UploadRow { key: new.key, metadata: new.metadata, lock: new.lock, created: self.now(), done: None };
+        let row = UploadRow {
+            key: new.key,
+            metadata: new.metadata,
+            lock: new.lock,
+            created: self.now(),
+            checksum: new.checksum,
+            done: None,
+        };
         let bucket = bucket.id;
-        self.change(false, move |apply| match apply.sub_account(crate::store::index::owner_of(bucket).0)? {
-            Some(_) => Ok(vec![Event::CreateUpload { bucket, upload, row }]),
-            None => super::refuse(Refusal::NoBucket),
+        self.change(false, move |apply| match apply.has_bucket(bucket)? {
+            true => Ok(vec![Event::CreateUpload { bucket, upload, row }]),
+            false => super::refuse(Refusal::NoBucket),
         })
         .await?;
         Ok(upload)
     }
 
-    /// Makes an object of the parts named, number and tag as the client sent them. A second call
-    /// is answered as the first.
+    /// Makes an object of the parts that are named. A second call is answered as the first.
     pub async fn complete_multipart(
         &self,
         caller: &Caller,
         bucket: &BucketRef,
         key: &ObjectKey,
         upload: UploadId,
-        parts: Vec<(u16, String)>,
-        condition: PutCondition,
+        said: Completion,
     ) -> Result<Stored> {
         let _ = caller;
-        let completion = Completion {
+        let checksum = self.checksum_to_be(bucket, key, upload, &said)?;
+        let condition = said.condition;
+        let completion = CommitCompletion {
             bucket: bucket.id,
             key: key.clone(),
             upload,
-            parts,
+            parts: said.parts.into_iter().map(|part| (part.number, part.etag)).collect(),
+            checksum,
             check: Check { must_not_exist: condition.must_not_exist, must_match: condition.must_match },
             nonce: self.inner.world.entropy.bytes(),
         };
         let receipt = self.inner.store.queue.ask(|reply| Command::Complete(Box::new(completion), reply)).await?;
         Ok(receipt.into())
+    }
+
+    /// The checksum of the object that a complete would make, once all that was said of it holds.
+    /// What is wrong with numbers and tags is left to the committer, which looks at them at the
+    /// moment of the commit.
+    fn checksum_to_be(
+        &self,
+        bucket: &BucketRef,
+        key: &ObjectKey,
+        upload: UploadId,
+        said: &Completion,
+    ) -> Result<Option<Checksum>> {
+        let view = self.inner.store.view()?;
+        let row = match view.upload(bucket.id, upload)? {
+            Some(row) if row.done.is_none() && row.key == *key => row,
+            _ => return Ok(None),
+        };
+        let stored: BTreeMap<u16, PartRow> =
+            view.parts(upload, 0, usize::from(limits::PARTS_MAX))?.into_iter().collect();
+        let mut parts = Vec::with_capacity(said.parts.len());
+        for named in &said.parts {
+            match stored.get(&named.number) {
+                Some(part) if named.etag.eq_ignore_ascii_case(&hex::encode(part.md5)) => parts.push((named, part)),
+                _ => return Ok(None),
+            }
+        }
+        if let Some((wrong, _)) = parts.iter().find(|(named, part)| !named_rightly(named, part)) {
+            return Err(Refusal::BadPart { number: wrong.number }.into());
+        }
+        let total: u64 = parts.iter().map(|(_, part)| part.size).sum();
+        if let Some(said) = said.size.filter(|said| *said != total) {
+            return Err(Refusal::OtherSize { said, real: total }.into());
+        }
+        let plan = row.checksum.or_else(|| plan_of(&parts, said.covers));
+        let Some(plan) = plan else {
+            return match &said.checksum {
+                None => Ok(None),
+                Some(wanted) => Err(other("null", &wanted.kind.name().to_ascii_lowercase())),
+            };
+        };
+        if let Some(covers) = said.covers.filter(|covers| *covers != plan.covers) {
+            return Err(other(plan.covers.word(), covers.word()));
+        }
+        if row.checksum.is_some_and(|plan| plan.covers == ChecksumType::Composite)
+            && let Some((bare, _)) = parts.iter().find(|(named, _)| named.checksums.is_empty())
+        {
+            let kind = plan.kind.name().to_ascii_lowercase();
+            return Err(Refusal::NoPartChecksum { kind, number: bare.number }.into());
+        }
+        let sums: Option<Vec<(&[u8], u64)>> = parts
+            .iter()
+            .map(|(_, part)| {
+                let sum = part.checksum.as_ref().filter(|sum| sum.kind == plan.kind)?;
+                Some((sum.digest.as_slice(), part.size))
+            })
+            .collect();
+        let made = sums.and_then(|sums| s3_checksum::whole(plan.kind, plan.covers, sums.into_iter()));
+        if let Some(wanted) = &said.checksum {
+            let kind = plan.kind.name();
+            if wanted.kind != plan.kind {
+                return Err(other(&kind.to_ascii_lowercase(), &wanted.kind.name().to_ascii_lowercase()));
+            }
+            let holds = made
+                .as_ref()
+                .is_some_and(|made| made.digest == wanted.digest && (wanted.parts == 0 || wanted.parts == made.parts));
+            if !holds {
+                return Err(Refusal::BadChecksum { kind }.into());
+            }
+        }
+        Ok(made)
     }
 
     /// Gives a multipart upload up.
@@ -67,7 +150,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Parts with numbers above `after`, at most `max`; the flag says whether there are more.
+    /// Parts with numbers above `after`, at most `max`.
     pub async fn list_parts(
         &self,
         caller: &Caller,
@@ -76,13 +159,13 @@ impl Engine {
         upload: UploadId,
         after: u16,
         max: usize,
-    ) -> Result<(Vec<PartInfo>, bool)> {
+    ) -> Result<PartPage> {
         let _ = caller;
         let view = self.inner.store.view()?;
-        match view.upload(bucket.id, upload)? {
-            Some(row) if row.done.is_none() && row.key == *key => {}
+        let plan = match view.upload(bucket.id, upload)? {
+            Some(row) if row.done.is_none() && row.key == *key => row.checksum,
             _ => return Err(Refusal::NoUpload.into()),
-        }
+        };
         let mut parts = view.parts(upload, after, max.saturating_add(1))?;
         let more = parts.len() > max;
         parts.truncate(max);
@@ -90,9 +173,10 @@ impl Engine {
             number,
             size: Bytes::new(part.size),
             etag: ETag { md5: part.md5, parts: 0 },
+            checksum: part.checksum,
             created: part.created,
         });
-        Ok((parts.collect(), more))
+        Ok(PartPage { parts: parts.collect(), more, checksum: plan })
     }
 
     /// The uploads under way of a bucket whose keys begin with `prefix`, by key, then by id.
@@ -100,8 +184,33 @@ impl Engine {
         let _ = caller;
         let all = self.inner.store.view()?.uploads(bucket.id)?;
         let open = all.into_iter().filter(|(_, row)| row.done.is_none() && row.key.as_str().starts_with(prefix));
-        let mut out: Vec<_> = open.map(|(id, row)| UploadInfo { key: row.key, id, created: row.created }).collect();
+        let info = |(id, row): (UploadId, UploadRow)| UploadInfo {
+            key: row.key,
+            id,
+            created: row.created,
+            checksum: row.checksum,
+        };
+        let mut out: Vec<_> = open.map(info).collect();
         out.sort_by(|a, b| (&a.key, a.id).cmp(&(&b.key, b.id)));
         Ok(out)
     }
+}
+
+/// Whether a part is the one whose checksums were named.
+fn named_rightly(named: &NamedPart, part: &PartRow) -> bool {
+    named.checksums.iter().all(|(kind, text)| {
+        part.checksum.as_ref().is_some_and(|sum| sum.kind == *kind && s3_checksum::encode(sum) == *text)
+    })
+}
+
+/// Which checksum an object has whose upload said nothing: the one that all its parts have.
+fn plan_of(parts: &[(&NamedPart, &PartRow)], covers: Option<ChecksumType>) -> Option<ChecksumPlan> {
+    let mut kinds = parts.iter().map(|(_, part)| part.checksum.as_ref().map(|sum| sum.kind));
+    let kind = kinds.next()??;
+    let default = if kind.combines() { ChecksumType::FullObject } else { ChecksumType::Composite };
+    kinds.all(|other| other == Some(kind)).then(|| ChecksumPlan { kind, covers: covers.unwrap_or(default) })
+}
+
+fn other(expected: &str, actual: &str) -> super::Error {
+    Refusal::OtherChecksum { expected: expected.to_owned(), actual: actual.to_owned() }.into()
 }

@@ -9,8 +9,8 @@ use super::{
 use crate::domain::{AlertId, BucketId, Refusal, Timestamp};
 use crate::store::check;
 use crate::store::event::Event;
-use crate::store::index::rows::{AlertRow, AlertState, alert_word, slot};
-use crate::store::index::{FORMAT, owner_of};
+use crate::store::index::rows::{AlertRow, AlertState, alert_word};
+use crate::store::index::{FORMAT, is_own, owner_of, slot_of};
 
 impl Engine {
     /// One page on the box's state.
@@ -23,14 +23,15 @@ impl Engine {
         let gigabyte = store.catalog.settings().gigabyte.get();
         let catalog = store.catalog.read();
         let subs = || catalog.sub_accounts.values();
+        let stats = || subs().map(|s| &s.stats).chain(catalog.own_buckets.values().map(|own| &own.stats));
         Ok(Status {
             version: env!("CARGO_PKG_VERSION"),
             format: FORMAT,
             accounts: catalog.accounts.len() as u64,
             sub_accounts: catalog.sub_accounts.len() as u64,
-            files: subs().map(|s| s.stats.files[0] + s.stats.files[1]).sum(),
-            used_bytes: subs().map(|s| s.stats.used()).sum(),
-            reserved_bytes: subs().map(|s| s.reserved).sum(),
+            files: stats().map(|s| s.files[0] + s.files[1]).sum(),
+            used_bytes: stats().map(|s| s.used()).sum(),
+            reserved_bytes: subs().map(|s| s.reserved).chain(catalog.areas.values().map(|a| a.reserved)).sum(),
             promised_bytes: catalog
                 .accounts
                 .values()
@@ -189,10 +190,13 @@ impl Engine {
     }
 }
 
-/// The name of a bucket whose sub-account is closed.
+/// The name of a bucket that is deleted, or whose sub-account is closed.
 fn unnamed(id: BucketId) -> String {
-    let (sub, media) = owner_of(id);
-    format!("(closed sub-account {sub}, bucket {})", slot(media))
+    let owner = owner_of(id);
+    if is_own(id) {
+        return format!("(deleted own bucket {owner})");
+    }
+    format!("(closed sub-account {owner}, bucket {})", slot_of(id))
 }
 
 /// Long work that waits for disks, off the async threads. Rare: an operator asked for it.

@@ -30,10 +30,10 @@ impl Engine {
     /// 7.1. What is free is exactly what 7.2 can still give out.
     pub async fn query_user_space(&self, caller: &Caller) -> Result<UserSpace> {
         let account = caller.account_of_platform()?;
+        let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
         let total = catalog.accounts.get(&account).ok_or(Refusal::NoAccount)?.space;
-        let free = left(total, catalog.handed_out.get(&account).copied().unwrap_or(0));
-        Ok(UserSpace { total, free })
+        Ok(UserSpace { total, free: catalog.left(account, gigabyte) })
     }
 
     /// 7.2.
@@ -52,16 +52,18 @@ impl Engine {
             created: self.now(),
         };
         let catalog = Arc::clone(&self.inner.store.catalog);
-        self.change(true, move |_| {
-            let catalog = catalog.read();
-            let Some(owner) = catalog.accounts.get(&account) else { return refuse(Refusal::NoAccount) };
-            let free = left(owner.space, catalog.handed_out.get(&account).copied().unwrap_or(0));
-            if space > free {
-                return refuse(Refusal::AccountSpace { free });
+        self.change(true, move |apply| {
+            let (most, now) = {
+                let catalog = catalog.read();
+                let Some(owner) = catalog.accounts.get(&account) else { return refuse(Refusal::NoAccount) };
+                (owner.max_sub_accounts, catalog.of_account.get(&account).map_or(0, |s| s.len()))
+            };
+            match catalog.grant(account, space) {
+                Ok(hold) => apply.hold_until_published(hold),
+                Err(free) => return refuse(Refusal::AccountSpace { free }),
             }
-            let now = catalog.of_account.get(&account).map_or(0, |s| s.len());
-            if u32::try_from(now).unwrap_or(u32::MAX) >= owner.max_sub_accounts {
-                return refuse(Refusal::TooManySubAccounts { most: owner.max_sub_accounts });
+            if u32::try_from(now).unwrap_or(u32::MAX) >= most {
+                return refuse(Refusal::TooManySubAccounts { most });
             }
             Ok(vec![Event::PutSubAccount { id: SubAccountId::new(0), row }])
         })
@@ -102,13 +104,17 @@ impl Engine {
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |apply| {
             let Some(row) = apply.sub_account(id)? else { return refuse(Refusal::NoSubAccount) };
-            let catalog = catalog.read();
-            let Some(owner) = catalog.accounts.get(&account) else { return refuse(Refusal::NoAccount) };
-            let others =
-                catalog.handed_out.get(&account).copied().unwrap_or(0).saturating_sub(u64::from(row.space.get()));
-            let free = left(owner.space, others);
-            if space > free && space > row.space {
-                return refuse(Refusal::AccountSpace { free });
+            let before = row.space;
+            if !catalog.read().accounts.contains_key(&account) {
+                return refuse(Refusal::NoAccount);
+            }
+            let more = space.get().saturating_sub(before.get());
+            match catalog.grant(account, Gigabytes::new(more).unwrap_or_default()) {
+                Ok(hold) => apply.hold_until_published(hold),
+                Err(left) => {
+                    let free = left.get().saturating_add(before.get());
+                    return refuse(Refusal::AccountSpace { free: Gigabytes::new(free).unwrap_or(Gigabytes::MAX) });
+                }
             }
             Ok(vec![Event::SetSpace { sub_account: id, space }])
         })
@@ -132,10 +138,4 @@ impl Engine {
         .await?;
         Ok(())
     }
-}
-
-/// GB left of `total` when so many are handed out.
-pub(super) fn left(total: Gigabytes, handed_out: u64) -> Gigabytes {
-    let left = u64::from(total.get()).saturating_sub(handed_out);
-    u32::try_from(left).ok().and_then(Gigabytes::new).unwrap_or_default()
 }

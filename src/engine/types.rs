@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::domain::{
-    AccessKey, AccountId, AccountName, AtTheEnd, BucketId, BucketName, Bytes, CallbackProfile, Checksum, ETag,
-    Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Secret, SubAccountId, Timestamp, UploadId,
+    AccessKey, AccountId, AccountName, AtTheEnd, BucketId, BucketName, Bytes, CallbackProfile, Checksum, ChecksumKind,
+    ChecksumPlan, ChecksumType, ETag, Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Secret,
+    SubAccountId, Timestamp, UploadId,
 };
 use crate::store::committer::{Failure, Receipt};
 use crate::store::error::StoreError;
+use crate::wire::sig::Key;
 
 /// Why a use case did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -66,7 +68,7 @@ pub(super) enum Who {
 
 /// A key pair on its way to a verification.
 pub struct Credential {
-    pub(super) secret: Secret,
+    pub(super) key: std::sync::Arc<Key>,
     pub(super) who: Who,
     pub(super) sig_v2: bool,
 }
@@ -75,11 +77,12 @@ pub struct Credential {
 #[derive(Clone, Debug)]
 pub struct BucketRef {
     pub(super) id: BucketId,
-    pub(super) sub_account: SubAccountId,
+    /// Whose its files are: a sub-account, or the own bucket itself.
+    pub(super) owner: SubAccountId,
     /// Its name.
     pub name: BucketName,
-    /// What it holds.
-    pub media: Media,
+    /// What it holds; `None` of an account's own bucket.
+    pub media: Option<Media>,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -127,8 +130,36 @@ pub struct NewObject {
     pub metadata: Metadata,
     /// `x-amz-object-lock-legal-hold`.
     pub lock: Lock,
+    /// Which checksum a multipart upload is to have, where that was said.
+    pub checksum: Option<ChecksumPlan>,
     /// Conditions.
     pub condition: PutCondition,
+}
+
+/// A part as a complete names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedPart {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Its tag, as it was sent, without quotation marks.
+    pub etag: String,
+    /// Its checksums, as they were sent.
+    pub checksums: Vec<(ChecksumKind, String)>,
+}
+
+/// What a complete says.
+#[derive(Clone, Debug, Default)]
+pub struct Completion {
+    /// The parts, in the client's order.
+    pub parts: Vec<NamedPart>,
+    /// Conditions.
+    pub condition: PutCondition,
+    /// The checksum that the object shall have; one over the parts' digests may come without their number.
+    pub checksum: Option<Checksum>,
+    /// `x-amz-checksum-type`
+    pub covers: Option<ChecksumType>,
+    /// `x-amz-mp-object-size`
+    pub size: Option<u64>,
 }
 
 /// What an upload says after its bytes, all of it verified by the plane but `md5`.
@@ -148,11 +179,13 @@ pub struct Stored {
     pub etag: ETag,
     /// When it was completed.
     pub created: Timestamp,
+    /// The checksum kept with it.
+    pub checksum: Option<Checksum>,
 }
 
 impl From<Receipt> for Stored {
     fn from(receipt: Receipt) -> Self {
-        Self { etag: receipt.etag(), created: receipt.created() }
+        Self { etag: receipt.etag(), created: receipt.created(), checksum: receipt.checksum().cloned() }
     }
 }
 
@@ -176,8 +209,21 @@ pub struct PartInfo {
     pub size: Bytes,
     /// Its tag (no number behind it).
     pub etag: ETag,
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
     /// When it was stored.
     pub created: Timestamp,
+}
+
+/// A page of the parts of a multipart upload.
+#[derive(Clone, Debug)]
+pub struct PartPage {
+    /// By number.
+    pub parts: Vec<PartInfo>,
+    /// Whether there are more.
+    pub more: bool,
+    /// Which checksum the object is to have.
+    pub checksum: Option<ChecksumPlan>,
 }
 
 /// A multipart upload under way.
@@ -189,6 +235,8 @@ pub struct UploadInfo {
     pub id: UploadId,
     /// When it was begun.
     pub created: Timestamp,
+    /// Which checksum it is to have.
+    pub checksum: Option<ChecksumPlan>,
 }
 
 /// 7.1: space of the account, GB.
@@ -302,6 +350,12 @@ pub struct AccountView {
     pub used_bytes: u64,
     /// Files stored by all its sub-accounts.
     pub files: u64,
+    /// Buckets of its own, which its administration key made.
+    pub own_buckets: u64,
+    /// Bytes stored in them, uploads under way too.
+    pub own_bytes: u64,
+    /// Files stored in them.
+    pub own_files: u64,
     /// Sub-accounts now.
     pub sub_accounts: u32,
     /// Sub-accounts at most.
@@ -504,9 +558,9 @@ pub struct AuditEntry {
 // === impl Credential ===
 
 impl Credential {
-    /// The secret that a signature is checked with.
-    pub fn secret(&self) -> &Secret {
-        &self.secret
+    /// The key that a signature is checked with.
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
     /// Whether SigV2 is accepted for this key.
@@ -527,6 +581,11 @@ impl Caller {
     /// store are the only places that may say so; `tests/it/tidy.rs` holds them to it.
     pub fn operator() -> Self {
         Self(Who::Operator)
+    }
+
+    /// Whether this is an account's administration key, which makes buckets of its own.
+    pub fn administers(&self) -> bool {
+        matches!(self.0, Who::Administrator { .. })
     }
 }
 

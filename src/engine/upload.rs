@@ -7,8 +7,8 @@ use bytes::Bytes as Buf;
 
 use super::{BucketRef, Caller, Engine, Error, Finish, NewObject, Result, Stored};
 use crate::domain::{
-    Admission, AtTheEnd, BucketId, Bytes, Episode, Lock, Metadata, ObjectKey, Refusal, Rules, SubAccountId, UploadId,
-    limits,
+    Admission, AtTheEnd, BucketId, Bytes, ChecksumKind, Episode, Lock, Metadata, ObjectKey, Refusal, Rules,
+    SubAccountId, UploadId, limits,
 };
 use crate::store::catalog::Hold;
 use crate::store::committer::{Check, Command, NewObject as CommitObject, NewPart, Tag};
@@ -27,7 +27,7 @@ const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 enum Target {
     Object { metadata: Metadata, lock: Lock, check: Check },
-    Part { upload: UploadId, number: u16 },
+    Part { upload: UploadId, number: u16, checksum: Option<ChecksumKind> },
 }
 
 /// An upload under way. Dropped before [`Upload::finish`], it gives everything back.
@@ -77,15 +77,15 @@ impl Engine {
     ) -> Result<Upload> {
         let _ = caller;
         check_length(length, limits::PUT_BYTES_MAX)?;
-        match self.inner.store.view()?.upload(bucket.id, upload)? {
-            Some(row) if row.done.is_none() && row.key == *key => {}
+        let checksum = match self.inner.store.view()?.upload(bucket.id, upload)? {
+            Some(row) if row.done.is_none() && row.key == *key => row.checksum.map(|plan| plan.kind),
             _ => return Err(Refusal::NoUpload.into()),
-        }
-        self.begin(bucket, key.clone(), Target::Part { upload, number: part }, length).await
+        };
+        self.begin(bucket, key.clone(), Target::Part { upload, number: part, checksum }, length).await
     }
 
     async fn begin(&self, bucket: &BucketRef, key: ObjectKey, target: Target, length: Option<u64>) -> Result<Upload> {
-        let hold = self.admit(bucket.sub_account, length.unwrap_or(0), 0).await?;
+        let hold = self.admit(bucket.owner, length.unwrap_or(0), 0).await?;
         let first = match length {
             Some(length) => length.min(self.inner.store.volumes.segment_max()),
             None => INLINE_MAX,
@@ -94,7 +94,7 @@ impl Engine {
         Ok(Upload {
             engine: self.clone(),
             bucket: bucket.id,
-            sub_account: bucket.sub_account,
+            sub_account: bucket.owner,
             key,
             target,
             length,
@@ -198,6 +198,14 @@ fn check_length(length: Option<u64>, most: u64) -> Result<()> {
 }
 
 impl Upload {
+    /// The algorithm that the parts of this upload have to be summed with; none where it was not said.
+    pub fn checksum_kind(&self) -> Option<ChecksumKind> {
+        match self.target {
+            Target::Part { checksum, .. } => checksum,
+            Target::Object { .. } => None,
+        }
+    }
+
     /// More bytes of the payload. An error ends the upload; dropping it gives everything back.
     pub async fn write(&mut self, data: Buf) -> Result<()> {
         let len = data.len() as u64;
@@ -304,8 +312,17 @@ impl Upload {
                 };
                 queue.ask(|reply| Command::Object(Box::new(new), reply)).await?
             }
-            Target::Part { upload, number } => {
-                let new = NewPart { bucket: self.bucket, key: self.key, upload, number, tag, records, hold: self.hold };
+            Target::Part { upload, number, .. } => {
+                let new = NewPart {
+                    bucket: self.bucket,
+                    key: self.key,
+                    upload,
+                    number,
+                    tag,
+                    checksum: finish.checksum,
+                    records,
+                    hold: self.hold,
+                };
                 queue.ask(|reply| Command::Part(Box::new(new), reply)).await?
             }
         };

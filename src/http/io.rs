@@ -107,9 +107,14 @@ impl<T> Watched<T> {
     }
 
     fn arrived(&mut self) {
-        let idle = self.traffic.under_way.load(Ordering::Acquire) == 0;
+        // Known here too: a socket that always has bytes is never found empty, and a head that came in
+        // time must not be taken for late when its body is read long after.
+        if self.traffic.under_way.load(Ordering::Acquire) > 0 {
+            self.waiting = Waiting::No;
+            return;
+        }
         let ended = self.traffic.ended.load(Ordering::Relaxed);
-        if idle && (self.waiting != Waiting::ForHead || ended != self.ended_seen) {
+        if self.waiting != Waiting::ForHead || ended != self.ended_seen {
             self.ended_seen = ended;
             self.wait(Waiting::ForHead);
         }

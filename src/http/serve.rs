@@ -247,6 +247,16 @@ mod tests {
                 }),
             )
             .route(
+                "/ponder",
+                put(|request: axum::extract::Request| async move {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    match axum::body::to_bytes(request.into_body(), 100).await {
+                        Ok(body) => format!("took {}", body.len()),
+                        Err(why) => format!("failed: {why}"),
+                    }
+                }),
+            )
+            .route(
                 "/long",
                 get(|| async {
                     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -390,6 +400,17 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_head_that_came_in_time_is_not_late_because_its_body_is_read_later() {
+        let server = start(short()).await;
+        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+        stream.write_all(b"PUT /ponder HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await.expect("open");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        // The first read after the head finds bytes: nobody has seen the socket empty in between.
+        stream.write_all(b"llo").await.expect("open");
+        read_until(&mut stream, "took 5").await;
     }
 
     #[tokio::test]

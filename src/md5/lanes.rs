@@ -6,7 +6,14 @@
 #![expect(unsafe_code, reason = "vector instructions have no safe form; see each SAFETY")]
 
 use std::arch::is_x86_feature_detected;
-use std::arch::x86_64::*;
+use std::arch::x86_64::{
+    __m256i, __m512i, _mm256_add_epi32, _mm256_and_si256, _mm256_andnot_si256, _mm256_loadu_si256, _mm256_or_si256,
+    _mm256_permute2x128_si256, _mm256_set1_epi32, _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256,
+    _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
+    _mm512_add_epi32, _mm512_loadu_si512, _mm512_rol_epi32, _mm512_set1_epi32, _mm512_shuffle_i32x4,
+    _mm512_storeu_si512, _mm512_ternarylogic_epi32, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+};
 
 use super::block::{BLOCK_LEN, SINES, State};
 
@@ -52,6 +59,13 @@ fn blocks_of<'a, const LANES: usize>(streams: &[(&mut State, &'a [u8])]) -> [&'a
         *blocks = &blocks[..shortest];
     }
     out
+}
+
+/// The first blocks of all lanes, then the second, and so on.
+fn rows<'a, const LANES: usize>(
+    blocks: &[&'a [[u8; BLOCK_LEN]]; LANES],
+) -> impl Iterator<Item = [&'a [u8; BLOCK_LEN]; LANES]> {
+    (0..blocks.first().map_or(0, |first| first.len())).map(|number| blocks.map(|lane| &lane[number]))
 }
 
 /// Word `word` of the state of each lane.
@@ -121,9 +135,9 @@ fn avx512(streams: &mut [(&mut State, &[u8])]) {
     // SAFETY: sixteen words are 64 bytes.
     let load = |word| unsafe { _mm512_loadu_si512(words_of::<16>(streams, word).as_ptr().cast()) };
     let (mut a, mut b, mut c, mut d) = (load(0), load(1), load(2), load(3));
-    for number in 0..blocks[0].len() {
+    for row in rows(&blocks) {
         // SAFETY: a block is 64 bytes; all lanes have the same number of them.
-        let rows: [__m512i; 16] = std::array::from_fn(|lane| unsafe { _mm512_loadu_si512(blocks[lane][number].as_ptr().cast()) });
+        let rows: [__m512i; 16] = std::array::from_fn(|lane| unsafe { _mm512_loadu_si512(row[lane].as_ptr().cast()) });
         let w = transpose_16(rows);
         let before = (a, b, c, d);
         rounds!(a, b, c, d, w, _mm512_add_epi32, turn, _mm512_set1_epi32, f, g, h, i);
@@ -201,11 +215,11 @@ fn avx2(streams: &mut [(&mut State, &[u8])]) {
     // SAFETY: eight words are 32 bytes.
     let load = |word| unsafe { _mm256_loadu_si256(words_of::<8>(streams, word).as_ptr().cast()) };
     let (mut a, mut b, mut c, mut d) = (load(0), load(1), load(2), load(3));
-    for number in 0..blocks[0].len() {
+    for row in rows(&blocks) {
         let half = |from: usize| -> [__m256i; 8] {
             // SAFETY: 32 bytes of a block of 64, from 0 or from 32; all lanes have the same number of blocks.
             transpose_8(std::array::from_fn(|lane| unsafe {
-                _mm256_loadu_si256(blocks[lane][number][from..from + 32].as_ptr().cast())
+                _mm256_loadu_si256(row[lane][from..from + 32].as_ptr().cast())
             }))
         };
         let (low, high) = (half(0), half(32));

@@ -29,7 +29,7 @@ pub fn authenticate(plane: &Plane, head: &Head) -> S3Result<Authenticated> {
         return Err(S3Error::new(Code::AccessDenied, "Access Denied: the request is not signed."));
     };
     let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
-    let signed = claim.verify(&request, credential.secret(), plane.engine.now(), plane.config.clock_skew)?;
+    let signed = claim.verify(&request, credential.key(), plane.engine.now(), plane.config.clock_skew)?;
     let caller = credential.caller(&signed.verified);
     Ok(Authenticated { caller, signed })
 }
@@ -43,7 +43,7 @@ pub fn authenticate_form<'a>(plane: &Plane, field: impl Fn(&str) -> Option<&'a s
         return Err(S3Error::new(Code::AccessDenied, "Access Denied: the form has no policy."));
     };
     let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
-    let verified = claim.verify(credential.secret(), plane.engine.now(), plane.config.clock_skew)?;
+    let verified = claim.verify(credential.key().secret(), plane.engine.now(), plane.config.clock_skew)?;
     Ok(credential.caller(&verified))
 }
 

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
 use super::error::{Code, S3Error, S3Result};
-use crate::domain::{Checksum, limits};
+use crate::domain::{Checksum, ChecksumKind, Refusal, limits};
 use crate::engine::Finish;
 use crate::wire::s3_checksum::{self, Declared, Hasher};
 use crate::wire::sig::Payload;
@@ -174,18 +174,42 @@ impl Checks {
         Ok(Self { decoder, length, seen: 0, sha256, declared, hasher, md5, announced })
     }
 
-    /// As [`Checks::read`], for a document. Some SDKs declare the checksum of the *object* on a
-    /// complete; it says nothing of the XML, so it is not held against it.
+    /// As [`Checks::read`], for the document of a complete: the checksum in its headers is that of
+    /// the *object*. It says nothing of the XML, so it is not held against it.
     ///
     /// # Errors
     /// As [`Checks::read`].
     pub fn for_document(headers: &HeaderMap, payload: Payload) -> S3Result<Self> {
-        let mut checks = Self::read(headers, payload)?;
-        if matches!(checks.declared, Declared::Header(_)) {
-            checks.declared = Declared::None;
-            checks.hasher = None;
+        let mut own = headers.clone();
+        for kind in ChecksumKind::ALL {
+            own.remove(kind.header());
         }
-        Ok(checks)
+        Self::read(&own, payload)
+    }
+
+    /// The checksum of a part, whatever is said of it: by the algorithm of its upload, or by S3's
+    /// own where none was chosen.
+    ///
+    /// # Errors
+    /// `InvalidRequest` for a part that is declared with another algorithm.
+    pub fn sum_with(&mut self, upload: Option<ChecksumKind>) -> S3Result<()> {
+        let declared = match &self.declared {
+            Declared::None => None,
+            Declared::Header(checksum) => Some(checksum.kind),
+            Declared::Trailer(kind) => Some(*kind),
+        };
+        match (declared, upload) {
+            (Some(declared), Some(upload)) if declared != upload => Err(Refusal::OtherChecksum {
+                expected: upload.name().to_ascii_lowercase(),
+                actual: declared.name().to_ascii_lowercase(),
+            }
+            .into()),
+            (Some(_), _) => Ok(()),
+            (None, upload) => {
+                self.hasher = Some(Hasher::new(upload.unwrap_or(ChecksumKind::Crc64Nvme)));
+                Ok(())
+            }
+        }
     }
 
     /// Payload bytes that were announced.
@@ -266,20 +290,21 @@ impl Checks {
         if trailer.iter().any(|(name, _)| undeclared(name)) {
             return Err(malformed());
         }
-        if let (Some(wanted), Some(hasher)) = (&wanted, self.hasher)
-            && hasher.finish() != *wanted
+        let computed = self.hasher.map(Hasher::finish);
+        if let (Some(wanted), Some(computed)) = (&wanted, &computed)
+            && computed != wanted
         {
-            let name = wanted.kind.header().trim_start_matches("x-amz-checksum-").to_ascii_uppercase();
-            return Err(S3Error::new(
-                Code::BadDigest,
-                format!("The {name} you specified did not match the calculated checksum."),
-            ));
+            return Err(Refusal::BadChecksum { kind: wanted.kind.name() }.into());
         }
-        Ok(Finish { md5: self.md5, checksum: wanted })
+        Ok(Finish { md5: self.md5, checksum: computed })
     }
 }
 
-fn number(headers: &HeaderMap, name: &str) -> S3Result<Option<u64>> {
+/// A header that is a number.
+///
+/// # Errors
+/// `InvalidArgument` where it is none.
+pub fn number(headers: &HeaderMap, name: &str) -> S3Result<Option<u64>> {
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
@@ -314,7 +339,7 @@ pub async fn read_whole(incoming: &mut Incoming, mut checks: Checks) -> S3Result
     if let Some(md5) = finish.md5
         && crate::md5::digest(&whole) != md5
     {
-        return Err(crate::domain::Refusal::BadDigest.into());
+        return Err(Refusal::BadDigest.into());
     }
     Ok(whole)
 }

@@ -74,6 +74,7 @@ codes! {
     InternalError 500,
     InvalidAccessKeyId 403,
     InvalidArgument 400,
+    InvalidBucketName 400,
     InvalidDigest 400,
     InvalidPart 400,
     InvalidPartNumber 416,
@@ -102,6 +103,7 @@ codes! {
     RequestTimeout 408,
     SignatureDoesNotMatch 403,
     SlowDown 503,
+    TooManyBuckets 400,
     XAmzContentSHA256Mismatch 400,
 }
 
@@ -199,6 +201,7 @@ fn code_of(refusal: &Refusal) -> Code {
         Refusal::NoBucket => Code::NoSuchBucket,
         Refusal::BucketIsYours => Code::BucketAlreadyOwnedByYou,
         Refusal::BucketExists => Code::BucketAlreadyExists,
+        Refusal::TooManyBuckets { .. } => Code::TooManyBuckets,
         Refusal::BucketNotEmpty => Code::BucketNotEmpty,
         Refusal::NoKey => Code::InvalidAccessKeyId,
         Refusal::Forbidden | Refusal::Locked => Code::AccessDenied,
@@ -209,10 +212,13 @@ fn code_of(refusal: &Refusal) -> Code {
         Refusal::PartOrder => Code::InvalidPartOrder,
         Refusal::PartTooSmall { .. } => Code::EntityTooSmall,
         Refusal::Precondition => Code::PreconditionFailed,
-        Refusal::BadDigest => Code::BadDigest,
+        Refusal::BadDigest | Refusal::BadChecksum { .. } => Code::BadDigest,
         Refusal::WrongLength => Code::IncompleteBody,
         // The rest is the platform's and the operators'; none of it is said on this plane.
-        Refusal::NoAccount
+        Refusal::NoPartChecksum { .. }
+        | Refusal::OtherChecksum { .. }
+        | Refusal::OtherSize { .. }
+        | Refusal::NoAccount
         | Refusal::WrongPassword
         | Refusal::AccountExists
         | Refusal::HandedOut { .. }

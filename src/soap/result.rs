@@ -50,6 +50,7 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
             R::NoBucket
             | R::BucketIsYours
             | R::BucketExists
+            | R::TooManyBuckets { .. }
             | R::BucketNotEmpty
             | R::NoKey
             | R::Forbidden
@@ -63,6 +64,10 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
             | R::PartTooSmall { .. }
             | R::Precondition
             | R::BadDigest
+            | R::NoPartChecksum { .. }
+            | R::OtherChecksum { .. }
+            | R::BadChecksum { .. }
+            | R::OtherSize { .. }
             | R::WrongLength,
             _,
         ) => Unforeseen,

@@ -2,7 +2,7 @@
 //!
 //! The committer publishes every commit here before it is acknowledged; the only thing that lives
 //! here alone is the room that uploads under way have reserved. Tens of thousands of entries, one
-//! a camera; nothing grows with the number of files.
+//! a camera and one an own bucket; nothing grows with the number of files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -10,9 +10,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::watch;
 
 use super::index::apply::{Effects, Settings};
-use super::index::bucket_of;
-use super::index::rows::{AccountRow, Stats, SubAccountRow};
-use crate::domain::{AccountId, Admission, BucketId, Bytes, Media, Space, SubAccountId};
+use super::index::rows::{AccountRow, OwnBucketRow, Stats, SubAccountRow};
+use super::index::{bucket_of, own_bucket_of};
+use crate::domain::{
+    AccountId, Admission, AtTheEnd, BucketId, Bytes, GigabyteSize, Gigabytes, Media, Space, SubAccountId,
+};
 
 /// A sub-account in memory.
 #[derive(Clone, Debug)]
@@ -21,6 +23,23 @@ pub struct SubAccount {
     pub row: SubAccountRow,
     pub stats: Stats,
     /// Bytes of uploads under way.
+    pub reserved: u64,
+}
+
+/// An own bucket in memory.
+#[derive(Clone, Debug)]
+pub struct OwnBucket {
+    pub row: OwnBucketRow,
+    pub stats: Stats,
+}
+
+/// What an account has beside its sub-accounts: its own buckets, which share the space that is not handed out.
+#[derive(Clone, Debug, Default)]
+pub struct Area {
+    pub buckets: BTreeSet<SubAccountId>,
+    /// Bytes of files and stored parts in all of them.
+    pub used: u64,
+    /// Bytes of uploads under way, and of what is being handed out just now.
     pub reserved: u64,
 }
 
@@ -35,8 +54,10 @@ pub enum KeyOwner {
 #[derive(Clone, Debug)]
 pub struct Bucket {
     pub id: BucketId,
-    pub sub_account: SubAccountId,
-    pub media: Media,
+    /// Whose its files are: a sub-account, or the own bucket itself.
+    pub owner: SubAccountId,
+    /// What it holds; `None` of an own bucket.
+    pub media: Option<Media>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +68,8 @@ pub struct Inner {
     pub of_account: HashMap<AccountId, BTreeSet<SubAccountId>>,
     /// GB handed out by each account.
     pub handed_out: HashMap<AccountId, u64>,
+    pub own_buckets: HashMap<SubAccountId, OwnBucket>,
+    pub areas: HashMap<AccountId, Area>,
     pub keys: HashMap<String, KeyOwner>,
     pub buckets: HashMap<String, Bucket>,
 }
@@ -60,12 +83,20 @@ pub struct Catalog {
     changed: watch::Sender<u64>,
 }
 
-/// Bytes reserved for an upload under way; given back when dropped.
+/// Bytes reserved for an upload under way, or for what is being handed out; given back when dropped.
 #[derive(Debug)]
 pub struct Hold {
     catalog: Arc<Catalog>,
-    sub_account: SubAccountId,
+    of: Holder,
     bytes: u64,
+}
+
+/// Whose space a hold is on.
+#[derive(Clone, Copy, Debug)]
+enum Holder {
+    SubAccount(SubAccountId),
+    /// What an account has not handed out: that of its own buckets, which may be deleted meanwhile.
+    Account(AccountId),
 }
 
 impl Catalog {
@@ -98,26 +129,41 @@ impl Catalog {
         self.changed.subscribe()
     }
 
-    /// The space of a sub-account now.
+    /// The space of a sub-account or an own bucket now.
     pub fn space(&self, id: SubAccountId) -> Option<Space> {
         let gigabyte = self.settings().gigabyte;
-        let inner = self.read();
-        let sub = inner.sub_accounts.get(&id)?;
-        Some(sub.stats.space(gigabyte.bytes(sub.row.space), sub.row.at_the_end, sub.reserved))
+        self.read().space(id, gigabyte)
     }
 
-    /// Reserves `len` bytes where the rules admit them. `None`: there is no such sub-account.
+    /// Reserves `len` bytes where the rules admit them. `None`: there is no such sub-account or own bucket.
     pub fn admit(self: &Arc<Self>, id: SubAccountId, len: Bytes) -> Option<(Admission, Space, Option<Hold>)> {
         let gigabyte = self.settings().gigabyte;
         let mut inner = self.write();
-        let sub = inner.sub_accounts.get_mut(&id)?;
-        let space = sub.stats.space(gigabyte.bytes(sub.row.space), sub.row.at_the_end, sub.reserved);
+        let space = inner.space(id, gigabyte)?;
         let admission = space.admit(len);
         let hold = (admission == Admission::Fits).then(|| {
-            sub.reserved += len.get();
-            Hold { catalog: Arc::clone(self), sub_account: id, bytes: len.get() }
+            let of = match inner.own_buckets.get(&id) {
+                Some(own) => Holder::Account(own.row.account),
+                None => Holder::SubAccount(id),
+            };
+            inner.reserve(of, len.get());
+            Hold { catalog: Arc::clone(self), of, bytes: len.get() }
         });
         Some((admission, space, hold))
+    }
+
+    /// Sets aside what is about to be handed out, so that no upload to an own bucket takes it meanwhile. Where an
+    /// account has less left: what it has.
+    pub fn grant(self: &Arc<Self>, account: AccountId, space: Gigabytes) -> Result<Hold, Gigabytes> {
+        let gigabyte = self.settings().gigabyte;
+        let mut inner = self.write();
+        let left = inner.left(account, gigabyte);
+        if space > left {
+            return Err(left);
+        }
+        let (of, bytes) = (Holder::Account(account), gigabyte.bytes(space).get());
+        inner.reserve(of, bytes);
+        Ok(Hold { catalog: Arc::clone(self), of, bytes })
     }
 
     /// A commit takes effect, and the holds of its uploads become files, in one step.
@@ -130,15 +176,20 @@ impl Catalog {
         for (id, row) in effects.sub_accounts {
             inner.put_sub_account(id, row);
         }
+        for (id, row) in effects.own_buckets {
+            inner.put_own_bucket(id, row);
+        }
         for (id, stats) in effects.stats {
             if let Some(sub) = inner.sub_accounts.get_mut(&id) {
                 sub.stats = stats;
+            } else if let Some(own) = inner.own_buckets.get_mut(&id) {
+                let area = inner.areas.entry(own.row.account).or_default();
+                area.used = (area.used + stats.used()).saturating_sub(own.stats.used());
+                own.stats = stats;
             }
         }
-        for mut hold in holds {
-            if let Some(sub) = inner.sub_accounts.get_mut(&hold.sub_account) {
-                sub.reserved = sub.reserved.saturating_sub(hold.bytes);
-            }
+        for mut hold in holds.into_iter().chain(effects.holds) {
+            inner.release(hold.of, hold.bytes);
             hold.bytes = 0;
         }
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
@@ -146,6 +197,78 @@ impl Catalog {
 }
 
 impl Inner {
+    /// The space that is asked when files of this owner are uploaded. That of an own bucket is what its account
+    /// has not handed out, for all of its own buckets together; it never overwrites.
+    pub fn space(&self, id: SubAccountId, gigabyte: GigabyteSize) -> Option<Space> {
+        if let Some(sub) = self.sub_accounts.get(&id) {
+            return Some(sub.stats.space(gigabyte.bytes(sub.row.space), sub.row.at_the_end, sub.reserved));
+        }
+        let account = self.own_buckets.get(&id)?.row.account;
+        let (granted, area) = (self.not_handed_out(account, gigabyte), self.areas.get(&account)?);
+        let (used, reserved) = (Bytes::new(area.used), Bytes::new(area.reserved));
+        Some(Space { granted, used, held: used, reserved, at_the_end: AtTheEnd::Stop })
+    }
+
+    fn not_handed_out(&self, account: AccountId, gigabyte: GigabyteSize) -> Bytes {
+        let total = self.accounts.get(&account).map_or(0, |row| u64::from(row.space.get()));
+        let handed_out = self.handed_out.get(&account).copied().unwrap_or(0);
+        Bytes::new(total.saturating_sub(handed_out).saturating_mul(gigabyte.get()))
+    }
+
+    /// Bytes that an account's own buckets take, uploads under way too.
+    pub fn own_bytes(&self, account: AccountId) -> u64 {
+        self.areas.get(&account).map_or(0, |area| area.used.saturating_add(area.reserved))
+    }
+
+    /// Whole GB that an account has left to hand out.
+    pub fn left(&self, account: AccountId, gigabyte: GigabyteSize) -> Gigabytes {
+        let own = Bytes::new(self.own_bytes(account));
+        gigabyte.floor(self.not_handed_out(account, gigabyte).saturating_sub(own))
+    }
+
+    /// The account that a bucket's files count against.
+    pub fn account_of(&self, owner: SubAccountId) -> Option<AccountId> {
+        let sub = self.sub_accounts.get(&owner).map(|sub| sub.row.account);
+        sub.or_else(|| self.own_buckets.get(&owner).map(|own| own.row.account))
+    }
+
+    fn reserved_mut(&mut self, of: Holder) -> Option<&mut u64> {
+        match of {
+            Holder::SubAccount(id) => self.sub_accounts.get_mut(&id).map(|sub| &mut sub.reserved),
+            Holder::Account(account) => self.areas.get_mut(&account).map(|area| &mut area.reserved),
+        }
+    }
+
+    fn reserve(&mut self, of: Holder, bytes: u64) {
+        if let Some(reserved) = self.reserved_mut(of) {
+            *reserved = reserved.saturating_add(bytes);
+        }
+    }
+
+    fn release(&mut self, of: Holder, bytes: u64) {
+        if let Some(reserved) = self.reserved_mut(of) {
+            *reserved = reserved.saturating_sub(bytes);
+        }
+    }
+
+    fn put_own_bucket(&mut self, id: SubAccountId, row: Option<OwnBucketRow>) {
+        match row {
+            Some(row) => {
+                let bucket = Bucket { id: own_bucket_of(id), owner: id, media: None };
+                self.buckets.insert(row.name.as_str().to_owned(), bucket);
+                self.areas.entry(row.account).or_default().buckets.insert(id);
+                self.own_buckets.insert(id, OwnBucket { row, stats: Stats::default() });
+            }
+            None => {
+                let Some(old) = self.own_buckets.remove(&id) else { return };
+                self.buckets.remove(old.row.name.as_str());
+                let area = self.areas.entry(old.row.account).or_default();
+                area.buckets.remove(&id);
+                area.used = area.used.saturating_sub(old.stats.used());
+            }
+        }
+    }
+
     fn put_account(&mut self, id: AccountId, row: Option<AccountRow>) {
         if let Some(old) = self.accounts.remove(&id) {
             self.names.remove(old.name.as_str());
@@ -153,7 +276,11 @@ impl Inner {
                 self.keys.remove(ak.as_str());
             }
         }
-        let Some(row) = row else { return };
+        let Some(row) = row else {
+            self.areas.remove(&id);
+            return;
+        };
+        self.areas.entry(id).or_default();
         self.names.insert(row.name.as_str().to_owned(), id);
         if let Some((ak, _)) = &row.admin {
             self.keys.insert(ak.as_str().to_owned(), KeyOwner::Administrator(id));
@@ -173,7 +300,7 @@ impl Inner {
                 self.keys.insert(row.ak.as_str().to_owned(), KeyOwner::Camera(id));
                 self.of_account.entry(row.account).or_default().insert(id);
                 for (name, media) in [(&row.record_bucket, Media::Recording), (&row.picture_bucket, Media::Picture)] {
-                    let bucket = Bucket { id: bucket_of(id, media), sub_account: id, media };
+                    let bucket = Bucket { id: bucket_of(id, media), owner: id, media: Some(media) };
                     self.buckets.insert(name.as_str().to_owned(), bucket);
                 }
                 let (stats, reserved) = old.map_or_else(Default::default, |o| (o.stats, o.reserved));
@@ -199,7 +326,7 @@ impl Hold {
     /// Gives back what is over `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         if bytes < self.bytes {
-            self.catalog.release(self.sub_account, self.bytes - bytes);
+            self.catalog.release(self.of, self.bytes - bytes);
             self.bytes = bytes;
         }
     }
@@ -217,10 +344,8 @@ impl Hold {
 }
 
 impl Catalog {
-    fn release(&self, id: SubAccountId, bytes: u64) {
-        if let Some(sub) = self.write().sub_accounts.get_mut(&id) {
-            sub.reserved = sub.reserved.saturating_sub(bytes);
-        }
+    fn release(&self, of: Holder, bytes: u64) {
+        self.write().release(of, bytes);
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 }
@@ -228,7 +353,7 @@ impl Catalog {
 impl Drop for Hold {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.catalog.release(self.sub_account, self.bytes);
+            self.catalog.release(self.of, self.bytes);
         }
     }
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::codec::{Decoder, unordered};
 use super::error::StoreError;
 use super::index::apply::{object_key, unlocked_value};
-use super::index::rows::{ObjectRow, PartRow, Row, Stats, SubAccountRow, TrashRow, VolumeRow, slot};
+use super::index::rows::{ObjectRow, OwnBucketRow, PartRow, Row, Stats, SubAccountRow, TrashRow, VolumeRow};
 use super::index::view::View;
-use super::index::{definitions, keys, owner_of};
+use super::index::{definitions, keys, own_bucket_of, owner_of, slot_of};
 use super::volume::Volumes;
 use super::volume::record::{Extent, Segment};
 use crate::domain::{BucketId, Lock, ObjectId, SubAccountId, VolumeId};
@@ -56,6 +56,7 @@ pub fn check(view: &View, volumes: &Volumes) -> Result<(u64, Vec<Finding>), Stor
     check.trash()?;
     check.orders()?;
     check.counters()?;
+    check.names()?;
     check.volumes()?;
     Ok((check.objects, check.findings))
 }
@@ -96,10 +97,10 @@ impl Check<'_> {
 
     fn object(&mut self, bucket: BucketId, key: &str, row: &ObjectRow) -> Result<(), StoreError> {
         self.objects += 1;
-        let (owner, media) = owner_of(bucket);
+        let (owner, slot) = (owner_of(bucket), slot_of(bucket));
         let stats = self.stats.entry(owner).or_default();
-        stats.files[slot(media)] += 1;
-        stats.bytes[slot(media)] += row.size.get();
+        stats.files[slot] += 1;
+        stats.bytes[slot] += row.size.get();
         if row.lock == Lock::Locked {
             stats.locked_files += 1;
             stats.locked_bytes += row.size.get();
@@ -204,7 +205,7 @@ impl Check<'_> {
                 self.say("a part belongs to no upload", None, None);
                 continue;
             };
-            self.stats.entry(owner_of(bucket).0).or_default().parts_bytes += part.size;
+            self.stats.entry(owner_of(bucket)).or_default().parts_bytes += part.size;
             for segment in part.segments {
                 self.segment(bucket, "(part)", segment)?;
             }
@@ -277,6 +278,11 @@ impl Check<'_> {
             known.insert(SubAccountId::new(Decoder::new(key, "sub-account key").u64()?));
             Ok(())
         })?;
+        self.view.each(definitions::own_buckets, |key, value| {
+            OwnBucketRow::decode(value)?;
+            known.insert(SubAccountId::new(Decoder::new(key, "own bucket key").u64()?));
+            Ok(())
+        })?;
         known.extend(self.view.closing()?);
         let mut counted = std::mem::take(&mut self.stats);
         for (id, kept) in rows {
@@ -284,17 +290,51 @@ impl Check<'_> {
             let of = |s: &Stats| (s.files, s.bytes, s.locked_files, s.locked_bytes, s.parts_bytes);
             if of(&kept) != of(&right) {
                 self.say(
-                    format!("sub-account {id}: the counters say {:?}, a full scan {:?}", of(&kept), of(&right)),
+                    format!("owner {id}: the counters say {:?}, a full scan {:?}", of(&kept), of(&right)),
                     None,
                     None,
                 );
             }
             if !known.contains(&id) {
-                self.say(format!("counters of sub-account {id}, which is not there"), None, None);
+                self.say(format!("counters of owner {id}, which is not there"), None, None);
             }
         }
         for id in counted.into_keys() {
-            self.say(format!("sub-account {id} has files and no counters"), None, None);
+            self.say(format!("owner {id} has files and no counters"), None, None);
+        }
+        Ok(())
+    }
+
+    /// A name is one bucket's, and an own bucket an account's that is there.
+    fn names(&mut self) -> Result<(), StoreError> {
+        let mut names = HashSet::new();
+        let mut twice = Vec::new();
+        let mut accounts = HashSet::new();
+        let mut own = Vec::new();
+        self.view.each(definitions::accounts, |key, _| {
+            accounts.insert(Decoder::new(key, "account key").u64()?);
+            Ok(())
+        })?;
+        self.view.each(definitions::sub_accounts, |_, value| {
+            let row = SubAccountRow::decode(value)?;
+            twice.extend([row.record_bucket, row.picture_bucket].into_iter().filter(|n| !names.insert(n.clone())));
+            Ok(())
+        })?;
+        self.view.each(definitions::own_buckets, |key, value| {
+            own.push((Decoder::new(key, "own bucket key").u64()?, OwnBucketRow::decode(value)?));
+            Ok(())
+        })?;
+        for (id, row) in own {
+            if !accounts.contains(&row.account.get()) {
+                let bucket = own_bucket_of(SubAccountId::new(id));
+                self.say(format!("the own bucket {} belongs to no account", row.name), Some(bucket), None);
+            }
+            if !names.insert(row.name.clone()) {
+                twice.push(row.name);
+            }
+        }
+        for name in twice {
+            self.say(format!("two buckets have the name {name}"), None, None);
         }
         Ok(())
     }

@@ -22,7 +22,9 @@ use redb::{Database, ReadableTable};
 use tokio::sync::watch;
 
 use self::group::Group;
-pub use self::queue::{Bells, Check, Command, Completion, Decide, Failure, NewObject, NewPart, Queue, Receipt, Reply, Tag};
+pub use self::queue::{
+    Bells, Check, Command, Completion, Decide, Failure, NewObject, NewPart, Queue, Receipt, Reply, Tag,
+};
 use super::catalog::Catalog;
 use super::error::StoreError;
 use super::event::Event;

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::codec::{Decoder, Encoder, Malformed};
-use super::index::rows::{AccountRow, AlertRow, Row, SubAccountRow, UploadRow};
+use super::index::rows::{AccountRow, AlertRow, OwnBucketRow, Row, SubAccountRow, UploadRow};
 
 /// Why files were deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,10 @@ pub enum Event {
     Mark { id: ObjectId, lock: Lock },
     /// Snapshot: everything before it in this file is complete.
     SnapshotEnd,
+    /// An own bucket was made. Id 0: made by this event, whose sequence is its id.
+    PutOwnBucket { id: SubAccountId, row: OwnBucketRow },
+    /// An own bucket was deleted, or its account was closed. What it holds goes in the background.
+    DeleteOwnBucket { id: SubAccountId },
 }
 
 impl Event {
@@ -132,6 +136,12 @@ impl Event {
             Self::SnapshotEnd => {
                 out.u8(18);
             }
+            Self::PutOwnBucket { id, row } => {
+                out.u8(19).u64(id.get()).raw(&row.encode());
+            }
+            Self::DeleteOwnBucket { id } => {
+                out.u8(20).u64(id.get());
+            }
         }
         out.take()
     }
@@ -204,6 +214,13 @@ impl Event {
             }
             17 => Self::Mark { id: ObjectId::new(input.u64()?), lock: lock(input.bool()?) },
             18 => Self::SnapshotEnd,
+            19 => {
+                return Ok(Self::PutOwnBucket {
+                    id: SubAccountId::new(input.u64()?),
+                    row: OwnBucketRow::decode(input.rest())?,
+                });
+            }
+            20 => Self::DeleteOwnBucket { id: SubAccountId::new(input.u64()?) },
             _ => return Err(Malformed(WHAT)),
         };
         input.end()?;
@@ -215,6 +232,19 @@ impl Event {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn own_bucket() -> OwnBucketRow {
+        OwnBucketRow { account: AccountId::new(2), name: "abc".parse().unwrap(), created: Timestamp::from_millis(4) }
+    }
+
+    #[test]
+    fn the_events_of_own_buckets_have_the_bytes_of_the_page() {
+        let made = Event::PutOwnBucket { id: SubAccountId::new(3), row: own_bucket() };
+        let bytes = "13 0000000000000003 01 0000000000000002 00000003616263 0000000000000004".replace(' ', "");
+        assert_eq!(hex::encode(made.encode()), bytes);
+        let gone = Event::DeleteOwnBucket { id: SubAccountId::new(3) };
+        assert_eq!(hex::encode(gone.encode()), "140000000000000003");
+    }
 
     #[test]
     fn an_event_is_read_as_it_was_written() {
@@ -235,6 +265,8 @@ mod tests {
             Event::StartSweep { sub_account, size: 77 },
             Event::Dead { ids: vec![ObjectId::new(1), ObjectId::new(2)] },
             Event::SnapshotEnd,
+            Event::PutOwnBucket { id: sub_account, row: own_bucket() },
+            Event::DeleteOwnBucket { id: sub_account },
         ] {
             assert_eq!(Event::decode(&event.encode()), Ok(event));
         }

@@ -3,7 +3,7 @@
 //! ```text
 //! journal-00000000000000000001.kdj     in `journal/` of the first volume directory
 //! [0..8]    magic "kdjourna"
-//! [8..10]   format version, 1           u16 BE, as all numbers
+//! [8..10]   format version, 2           u16 BE, as all numbers
 //! [10..26]  store id
 //! [26..32]  zero
 //! [32..]    frames, end to end:
@@ -15,7 +15,10 @@
 //!   [44..]            event
 //! ```
 //!
-//! Every file begins with a snapshot (accounts, sub-accounts, uploads under way, records that are
+//! Version 2 has the events of own buckets; a file of version 1 is read as it is, and is of version 2 from the
+//! start on that opens it.
+//!
+//! Every file begins with a snapshot (accounts, sub-accounts, own buckets, uploads under way, records that are
 //! dead but not punched, locks that differ from their headers) and an event that ends it; older
 //! files are then of no use and are removed. A frame that is cut short at the end of the file was
 //! never acknowledged, and neither is what the same write put behind it: a disk may keep the end of a
@@ -32,7 +35,9 @@ use crate::domain::Timestamp;
 use crate::world::{Disk, DiskFile};
 
 const MAGIC: &[u8; 8] = b"kdjourna";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// The oldest version that is read.
+const VERSION_OLDEST: u16 = 1;
 const HEAD_LEN: usize = 32;
 const HEAD: u64 = HEAD_LEN as u64;
 const FRAME_HEAD: usize = 20;
@@ -171,8 +176,9 @@ impl Journal {
             let file = disk.open(&path).doing(doing)?;
             let mut bytes = vec![0; usize::try_from(file.len().doing(doing)?).unwrap_or(0)];
             file.read_exact_at(&mut bytes, 0).doing(doing)?;
-            let head_ok =
-                bytes.get(..8) == Some(MAGIC.as_slice()) && bytes.get(8..10) == Some(VERSION.to_be_bytes().as_slice());
+            let version = bytes.get(8..10).map(|b| u16::from_be_bytes([b[0], b[1]]));
+            let head_ok = bytes.get(..8) == Some(MAGIC.as_slice())
+                && version.is_some_and(|version| (VERSION_OLDEST..=VERSION).contains(&version));
             if head_ok && bytes.get(10..26) != Some(store_id.as_slice()) {
                 return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
             }
@@ -194,8 +200,9 @@ impl Journal {
                 )));
             }
             // A sync that failed before a restart leaves bytes that are read and are not on the disk:
-            // they are written again before anything is built on them.
+            // they are written again before anything is built on them, under the version that is appended.
             bytes.truncate(at);
+            bytes[8..10].copy_from_slice(&VERSION.to_be_bytes());
             file.set_len(at as u64).doing(doing)?;
             file.write_all_at(&bytes, 0).doing(doing)?;
             file.sync_data().doing(doing)?;

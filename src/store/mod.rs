@@ -33,7 +33,7 @@ use self::error::{Doing, StoreError};
 use self::event::Event;
 use self::hasher::Hasher;
 use self::index::apply::{Effects, Settings};
-use self::index::rows::{AccountRow, Row, Stats, SubAccountRow};
+use self::index::rows::{AccountRow, OwnBucketRow, Row, Stats, SubAccountRow};
 use self::index::view::View;
 use self::index::{definitions, meta};
 use self::journal::{Journal, SNAPSHOT_AT, encode_frame};
@@ -176,9 +176,10 @@ impl Store {
             let inner = catalog.read();
             report.accounts = inner.accounts.len() as u64;
             report.sub_accounts = inner.sub_accounts.len() as u64;
-            for sub in inner.sub_accounts.values() {
-                report.objects += sub.stats.files[0] + sub.stats.files[1];
-                report.bytes += sub.stats.bytes[0] + sub.stats.bytes[1];
+            let subs = inner.sub_accounts.values().map(|sub| &sub.stats);
+            for stats in subs.chain(inner.own_buckets.values().map(|own| &own.stats)) {
+                report.objects += stats.files[0] + stats.files[1];
+                report.bytes += stats.bytes[0] + stats.bytes[1];
             }
             report
         };
@@ -257,7 +258,12 @@ fn write_meta(db: &Database, store_id: [u8; 16], disks: &DiskIds) -> Result<(), 
 
 fn write_disks(db: &Database, disks: &DiskIds) -> Result<(), StoreError> {
     let txn = index::begin_durable(db)?;
-    txn.open_table(definitions::meta)?.insert(DISKS, disks.encode().as_slice())?;
+    {
+        let mut table = txn.open_table(definitions::meta)?;
+        table.insert(DISKS, disks.encode().as_slice())?;
+        // The replay before has made every table that an older format lacks.
+        table.insert(meta::FORMAT, u64::from(index::FORMAT).to_be_bytes().as_slice())?;
+    }
     Ok(txn.commit()?)
 }
 
@@ -266,9 +272,9 @@ fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<(u64, RoomMark, DiskId
     let txn = db.begin_read()?;
     let table = txn.open_table(definitions::meta)?;
     let format = index::meta_u64(&table, meta::FORMAT)?.unwrap_or(0);
-    if format != u64::from(index::FORMAT) {
+    if !(u64::from(index::FORMAT_OLDEST)..=u64::from(index::FORMAT)).contains(&format) {
         return Err(StoreError::Unusable(format!(
-            "the index has format {format}, this program reads format {}; use the release that wrote it, or `kandian index rebuild`",
+            "the index has format {format}, this program reads up to format {}; use the release that wrote it, or `kandian index rebuild`",
             index::FORMAT
         )));
     }
@@ -301,6 +307,12 @@ fn load_catalog(db: &Database, catalog: &Catalog) -> Result<(), StoreError> {
             SubAccountId::new(Decoder::new(key, "sub-account key").u64()?),
             Some(SubAccountRow::decode(value)?),
         ));
+        Ok(())
+    })?;
+    view.each(definitions::own_buckets, |key, value| {
+        effects
+            .own_buckets
+            .push((SubAccountId::new(Decoder::new(key, "own bucket key").u64()?), Some(OwnBucketRow::decode(value)?)));
         Ok(())
     })?;
     view.each(definitions::stats, |key, value| {

@@ -7,7 +7,7 @@ use super::codec::{Decoder, Malformed};
 use super::error::StoreError;
 use super::event::Event;
 use super::index::definitions;
-use super::index::rows::{AccountRow, Row, SubAccountRow, TrashRow, UploadRow};
+use super::index::rows::{AccountRow, OwnBucketRow, Row, SubAccountRow, TrashRow, UploadRow};
 use super::journal::{SNAPSHOT_AT, encode_frame};
 use crate::domain::{AccountId, BucketId, Lock, ObjectId, SubAccountId, Timestamp, UploadId};
 
@@ -31,6 +31,13 @@ pub fn frames(txn: &ReadTransaction, store_id: &[u8; 16], seq: u64, now: Timesta
         put(&Event::PutSubAccount {
             id: SubAccountId::new(id(key.value())?),
             row: SubAccountRow::decode(value.value())?,
+        });
+    }
+    for entry in txn.open_table(definitions::own_buckets)?.iter()? {
+        let (key, value) = entry?;
+        put(&Event::PutOwnBucket {
+            id: SubAccountId::new(id(key.value())?),
+            row: OwnBucketRow::decode(value.value())?,
         });
     }
     for entry in txn.open_table(definitions::uploads)?.iter()? {

@@ -1,5 +1,7 @@
 //! `x-amz-checksum-*`: declared as a header or in a trailer, computed over the payload.
 
+mod whole;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
@@ -7,6 +9,8 @@ use http::HeaderMap;
 use sha2::Digest as _;
 
 use crate::domain::{Checksum, ChecksumKind};
+
+pub use whole::whole;
 
 /// What a request says of its checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +74,10 @@ impl Hasher {
             Inner::Crc(kind, crc) => {
                 let whole = crc.finalize().to_be_bytes();
                 let digest = whole.iter().skip(whole.len() - kind.digest_len()).copied().collect();
-                Checksum { kind, digest }
+                Checksum { kind, digest, parts: 0 }
             }
-            Inner::Sha1(sha) => Checksum { kind: ChecksumKind::Sha1, digest: sha.finalize().to_vec() },
-            Inner::Sha256(sha) => Checksum { kind: ChecksumKind::Sha256, digest: sha.finalize().to_vec() },
+            Inner::Sha1(sha) => Checksum { kind: ChecksumKind::Sha1, digest: sha.finalize().to_vec(), parts: 0 },
+            Inner::Sha256(sha) => Checksum { kind: ChecksumKind::Sha256, digest: sha.finalize().to_vec(), parts: 0 },
         }
     }
 }
@@ -84,19 +88,54 @@ impl Hasher {
 /// [`BadChecksum::Value`] where it is not base64 of the right length.
 pub fn parse(kind: ChecksumKind, text: &str) -> Result<Checksum, BadChecksum> {
     match BASE64_STANDARD.decode(text.trim()) {
-        Ok(digest) if digest.len() == kind.digest_len() => Ok(Checksum { kind, digest }),
+        Ok(digest) if digest.len() == kind.digest_len() => Ok(Checksum { kind, digest, parts: 0 }),
         _ => Err(BadChecksum::Value(kind.header())),
     }
 }
 
-/// As the wire carries it.
+/// As the wire carries it; behind one over the parts' digests stands their number.
 pub fn encode(checksum: &Checksum) -> String {
-    BASE64_STANDARD.encode(&checksum.digest)
+    let digest = BASE64_STANDARD.encode(&checksum.digest);
+    if checksum.parts == 0 { digest } else { format!("{digest}-{}", checksum.parts) }
+}
+
+/// The algorithm that a name stands for, in either case.
+pub fn by_name(name: &str) -> Option<ChecksumKind> {
+    ChecksumKind::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name))
 }
 
 /// Reads `Content-MD5`. `None` where it is not base64 of 16 bytes: S3 `InvalidDigest`.
 pub fn parse_md5(text: &[u8]) -> Option<[u8; 16]> {
     BASE64_STANDARD.decode(text.trim_ascii()).ok()?.try_into().ok()
+}
+
+/// Reads what the headers of a complete say of the checksum of the object, which is not in its body.
+///
+/// # Errors
+/// As [`declared`].
+pub fn of_the_object(headers: &HeaderMap) -> Result<Option<Checksum>, BadChecksum> {
+    let mut found = None;
+    for (kind, text) in values(headers) {
+        let kind = kind?;
+        let text = text.to_str().map_err(|_| BadChecksum::Value(kind.header()))?;
+        let (digest, parts) = match text.split_once('-') {
+            None => (text, 0),
+            Some((digest, parts)) => (digest, parts.parse().map_err(|_| BadChecksum::Value(kind.header()))?),
+        };
+        if found.replace(Checksum { parts, ..parse(kind, digest)? }).is_some() {
+            return Err(BadChecksum::Several);
+        }
+    }
+    Ok(found)
+}
+
+/// The headers that carry a checksum's value.
+fn values(headers: &HeaderMap) -> impl Iterator<Item = (Result<ChecksumKind, BadChecksum>, &http::HeaderValue)> {
+    headers.iter().filter_map(|(name, value)| {
+        let rest = name.as_str().strip_prefix("x-amz-checksum-")?;
+        let kind = || by_header(name.as_str()).ok_or(BadChecksum::Unknown);
+        (!matches!(rest, "mode" | "algorithm" | "type")).then(|| (kind(), value))
+    })
 }
 
 /// Reads what the headers say of the checksum. `with_trailer`: the body has one.
@@ -105,15 +144,8 @@ pub fn parse_md5(text: &[u8]) -> Option<[u8; 16]> {
 /// Two checksums, a broken one, one that we cannot compute.
 pub fn declared(headers: &HeaderMap, with_trailer: bool) -> Result<Declared, BadChecksum> {
     let mut found = Declared::None;
-    for (name, value) in headers {
-        let name = name.as_str();
-        let Some(rest) = name.strip_prefix("x-amz-checksum-") else {
-            continue;
-        };
-        if matches!(rest, "mode" | "algorithm" | "type") {
-            continue;
-        }
-        let kind = by_header(name).ok_or(BadChecksum::Unknown)?;
+    for (kind, value) in values(headers) {
+        let kind = kind?;
         if found != Declared::None {
             return Err(BadChecksum::Several);
         }
@@ -168,6 +200,23 @@ mod tests {
         assert_eq!(parse(ChecksumKind::Crc32, "NhCmhg==").unwrap(), of(ChecksumKind::Crc32, b"hello"));
         assert!(parse(ChecksumKind::Crc32, "NhCmhg").is_err());
         assert!(parse(ChecksumKind::Sha1, "NhCmhg==").is_err());
+    }
+
+    #[test]
+    fn the_checksum_of_an_object_may_say_how_many_parts_it_covers() {
+        let read = |name: &'static str, value: &'static str| {
+            let pair = (http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
+            of_the_object(&[pair].into_iter().collect())
+        };
+        let hello = of(ChecksumKind::Crc32, b"hello");
+        assert_eq!(read("x-amz-checksum-crc32", "NhCmhg==").unwrap(), Some(hello.clone()));
+        let composite = Checksum { parts: 12, ..hello };
+        assert_eq!(read("x-amz-checksum-crc32", "NhCmhg==-12").unwrap(), Some(composite.clone()));
+        assert_eq!(encode(&composite), "NhCmhg==-12");
+        assert_eq!(read("x-amz-checksum-type", "COMPOSITE").unwrap(), None);
+        for bad in ["bad", "NhCmhg==-", "NhCmhg==-x", "NhCmhg==-70000"] {
+            assert!(read("x-amz-checksum-crc32", bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -9,11 +9,11 @@ use quick_xml::escape::escape;
 use quick_xml::events::Event;
 
 pub use delete::{Doomed, Fate, deleted, read_delete};
-pub use small::{copied, legal_hold, posted, read_legal_hold};
+pub use small::{copied, legal_hold, posted, read_create_bucket, read_legal_hold};
 
-use super::s3_time;
+use super::{s3_checksum, s3_time};
 use crate::domain::object::is_xml_char;
-use crate::domain::{Timestamp, limits};
+use crate::domain::{Checksum, ChecksumKind, ChecksumPlan, Timestamp, limits};
 
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
@@ -62,6 +62,18 @@ impl Writer {
         self.open(element).text("ID", id).text("DisplayName", id).close(element)
     }
 
+    fn checksum(&mut self, checksum: &Checksum) -> &mut Self {
+        self.text(&format!("Checksum{}", checksum.kind.name()), &s3_checksum::encode(checksum))
+    }
+
+    /// Which checksum a multipart upload is to have.
+    fn plan(&mut self, plan: Option<ChecksumPlan>) -> &mut Self {
+        if let Some(plan) = plan {
+            self.text("ChecksumAlgorithm", plan.kind.name()).text("ChecksumType", plan.covers.word());
+        }
+        self
+    }
+
     fn end(mut self, root: &str) -> String {
         self.close(root);
         self.0
@@ -84,14 +96,20 @@ pub fn error(code: &str, message: &str, resource: &str, request_id: &str, host_i
     w.end("Error")
 }
 
-/// `ListAllMyBucketsResult`: names and when they were made.
-pub fn buckets(owner: &str, buckets: &[(&str, Timestamp)]) -> String {
+/// `ListAllMyBucketsResult`: names and when they were made; `next` is where there is more.
+pub fn buckets(owner: &str, buckets: &[(&str, Timestamp)], prefix: &str, next: Option<&str>) -> String {
     let mut w = Writer::new("ListAllMyBucketsResult");
     w.owner("Owner", owner).open("Buckets");
     for (name, created) in buckets {
         w.open("Bucket").text("Name", name).text("CreationDate", &s3_time::iso(*created)).close("Bucket");
     }
     w.close("Buckets");
+    if !prefix.is_empty() {
+        w.text("Prefix", prefix);
+    }
+    if let Some(token) = next {
+        w.text("ContinuationToken", token);
+    }
     w.end("ListAllMyBucketsResult")
 }
 
@@ -236,21 +254,26 @@ pub fn multipart_created(bucket: &str, key: &str, upload_id: &str) -> String {
 }
 
 /// `CompleteMultipartUploadResult`.
-pub fn multipart_completed(location: &str, bucket: &str, key: &str, etag: &str) -> String {
+pub fn multipart_completed(location: &str, bucket: &str, key: &str, etag: &str, checksum: Option<&Checksum>) -> String {
     let mut w = Writer::new("CompleteMultipartUploadResult");
     w.text("Location", location).text("Bucket", bucket).text("Key", key).text("ETag", &quoted(etag));
+    if let Some(checksum) = checksum {
+        w.checksum(checksum).text("ChecksumType", checksum.covers().word());
+    }
     w.end("CompleteMultipartUploadResult")
 }
 
 /// One part of a list of parts.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct Part<'a> {
     /// 1 to 10,000.
     pub number: u16,
     /// When it was stored.
     pub modified: Timestamp,
     /// Its tag.
     pub etag: String,
+    /// Its checksum.
+    pub checksum: Option<&'a Checksum>,
     /// Payload bytes.
     pub size: u64,
 }
@@ -274,8 +297,10 @@ pub struct PartListing<'a> {
     pub truncated: bool,
     /// Whose upload it is.
     pub owner: &'a str,
+    /// Which checksum the object is to have.
+    pub plan: Option<ChecksumPlan>,
     /// By number.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Part<'a>>,
 }
 
 /// `ListPartsResult`.
@@ -285,15 +310,32 @@ pub fn parts(page: &PartListing<'_>) -> String {
     w.owner("Initiator", page.owner).owner("Owner", page.owner).text("StorageClass", "STANDARD");
     let next = page.parts.last().map_or(page.marker, |part| part.number);
     w.number("PartNumberMarker", page.marker).number("NextPartNumberMarker", next);
-    w.number("MaxParts", page.max_parts).flag("IsTruncated", page.truncated);
+    w.number("MaxParts", page.max_parts).flag("IsTruncated", page.truncated).plan(page.plan);
     if page.url_encoded {
         w.text("EncodingType", "url");
     }
     for part in &page.parts {
         w.open("Part").number("PartNumber", part.number).text("LastModified", &s3_time::iso(part.modified));
-        w.text("ETag", &quoted(&part.etag)).number("Size", part.size).close("Part");
+        w.text("ETag", &quoted(&part.etag)).number("Size", part.size);
+        if let Some(checksum) = part.checksum {
+            w.checksum(checksum);
+        }
+        w.close("Part");
     }
     w.end("ListPartsResult")
+}
+
+/// An upload of a list of uploads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The key that it will have.
+    pub key: String,
+    /// Its id.
+    pub id: String,
+    /// When it was begun.
+    pub begun: Timestamp,
+    /// Which checksum it is to have.
+    pub plan: Option<ChecksumPlan>,
 }
 
 /// A page of a list of uploads.
@@ -317,8 +359,8 @@ pub struct UploadListing<'a> {
     pub next: Option<(String, String)>,
     /// Whose uploads they are.
     pub owner: &'a str,
-    /// Key, upload, when it was begun.
-    pub uploads: Vec<(String, String, Timestamp)>,
+    /// By key, then by id.
+    pub uploads: Vec<Upload>,
     /// Common prefixes, by name.
     pub prefixes: Vec<String>,
 }
@@ -340,10 +382,10 @@ pub fn uploads(page: &UploadListing<'_>) -> String {
     if page.url_encoded {
         w.text("EncodingType", "url");
     }
-    for (key, id, begun) in &page.uploads {
-        w.open("Upload").text("Key", &name(key)).text("UploadId", id);
+    for upload in &page.uploads {
+        w.open("Upload").text("Key", &name(&upload.key)).text("UploadId", &upload.id);
         w.owner("Initiator", page.owner).owner("Owner", page.owner).text("StorageClass", "STANDARD");
-        w.text("Initiated", &s3_time::iso(*begun)).close("Upload");
+        w.text("Initiated", &s3_time::iso(upload.begun)).plan(upload.plan).close("Upload");
     }
     common_prefixes(&mut w, &page.prefixes, page.url_encoded);
     w.end("ListMultipartUploadsResult")
@@ -354,25 +396,39 @@ pub fn uploads(page: &UploadListing<'_>) -> String {
 #[error("The XML you provided was not well-formed or did not validate against our published schema")]
 pub struct MalformedXml;
 
-/// Reads `CompleteMultipartUpload`: numbers and tags (quotation marks cut) in the client's order.
+/// A part as `CompleteMultipartUpload` names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompletedPart {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// Its tag, quotation marks cut.
+    pub etag: String,
+    /// Its checksums, as they were sent.
+    pub checksums: Vec<(ChecksumKind, String)>,
+}
+
+/// Reads `CompleteMultipartUpload`: the parts in the client's order.
 /// Namespaces and elements that are not known are passed over.
 ///
 /// # Errors
 /// [`MalformedXml`]: not XML, a DOCTYPE, too deep, no part, a part without number or tag.
-pub fn read_complete(body: &[u8]) -> Result<Vec<(u16, String)>, MalformedXml> {
+pub fn read_complete(body: &[u8]) -> Result<Vec<CompletedPart>, MalformedXml> {
     let mut parts = Vec::new();
-    let (mut number, mut tag) = (None, None);
+    let (mut number, mut tag, mut checksums) = (None, None, Vec::new());
     walk(body, |path, event| {
         match (path, event) {
-            (["CompleteMultipartUpload", "Part"], Step::Open) => (number, tag) = (None, None),
+            (["CompleteMultipartUpload", "Part"], Step::Open) => {
+                (number, tag) = (None, None);
+                checksums.clear();
+            }
             (["CompleteMultipartUpload", "Part"], Step::Close(_)) => {
-                let (Some(number), Some(tag)) = (number.take(), tag.take()) else {
+                let (Some(number), Some(etag)) = (number.take(), tag.take()) else {
                     return Err(MalformedXml);
                 };
                 if parts.len() >= usize::from(limits::PARTS_MAX) {
                     return Err(MalformedXml);
                 }
-                parts.push((number, tag));
+                parts.push(CompletedPart { number, etag, checksums: std::mem::take(&mut checksums) });
             }
             (["CompleteMultipartUpload", "Part", "PartNumber"], Step::Close(text)) => {
                 let value = text.trim().parse::<u16>().map_err(|_| MalformedXml)?;
@@ -383,6 +439,11 @@ pub fn read_complete(body: &[u8]) -> Result<Vec<(u16, String)>, MalformedXml> {
             }
             (["CompleteMultipartUpload", "Part", "ETag"], Step::Close(text)) => {
                 tag = Some(super::range::bare(text).to_owned());
+            }
+            (["CompleteMultipartUpload", "Part", name], Step::Close(text)) => {
+                if let Some(kind) = name.strip_prefix("Checksum").and_then(s3_checksum::by_name) {
+                    checksums.push((kind, text.trim().to_owned()));
+                }
             }
             _ => {}
         }
@@ -458,7 +519,10 @@ mod tests {
         let body = b"<?xml version=\"1.0\"?><s:CompleteMultipartUpload xmlns:s=\"urn:x\"><s:Part><s:ETag>&quot;ab&#99;&quot;</s:ETag>\
             <s:ChecksumCRC32>AAAA</s:ChecksumCRC32><s:PartNumber> 2 </s:PartNumber></s:Part>\
             <s:Part><s:PartNumber>1</s:PartNumber><s:ETag>\"d\"</s:ETag></s:Part></s:CompleteMultipartUpload>";
-        assert_eq!(read_complete(body), Ok(vec![(2, "abc".into()), (1, "d".into())]));
+        let first =
+            CompletedPart { number: 2, etag: "abc".into(), checksums: vec![(ChecksumKind::Crc32, "AAAA".into())] };
+        let second = CompletedPart { number: 1, etag: "d".into(), checksums: Vec::new() };
+        assert_eq!(read_complete(body), Ok(vec![first, second]));
     }
 
     #[test]
@@ -481,7 +545,8 @@ mod tests {
             assert_eq!(read_complete(bad.as_bytes()), Err(MalformedXml), "{bad}");
         }
         let good = format!("<CompleteMultipartUpload>{part}</CompleteMultipartUpload>");
-        assert_eq!(read_complete(good.as_bytes()), Ok(vec![(1, "a".into())]));
+        let part = CompletedPart { number: 1, etag: "a".into(), checksums: Vec::new() };
+        assert_eq!(read_complete(good.as_bytes()), Ok(vec![part]));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug + 'static {
     /// As [`DiskFile::read_exact_at`] where all of it is in memory; `Ok(false)` where that would
     /// have to wait for the disk, and `out` then holds nothing of use.
     fn read_cached_at(&self, out: &mut [u8], at: u64) -> io::Result<bool>;
+    /// Says that a range will be read soon. A hint: nothing waits for it, and nothing fails.
+    fn will_read(&self, at: u64, len: u64);
     /// Writes all of `data` at `at`.
     fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()>;
     /// Writes pieces one behind the other from `at` on, past the cache where the system can. `at`, where

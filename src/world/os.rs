@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -139,7 +140,8 @@ impl SystemFile {
 
 /// Writes all pieces, however many calls it takes.
 fn write_pieces(file: &File, pieces: &[&[u8]], at: u64) -> io::Result<()> {
-    let mut slices: Vec<io::IoSlice<'_>> = pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| io::IoSlice::new(piece)).collect();
+    let mut slices: Vec<io::IoSlice<'_>> =
+        pieces.iter().filter(|piece| !piece.is_empty()).map(|piece| io::IoSlice::new(piece)).collect();
     let (mut rest, mut at) = (&mut slices[..], at);
     while !rest.is_empty() {
         let most = rest.len().min(PIECES_PER_CALL);
@@ -174,6 +176,11 @@ impl DiskFile for SystemFile {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn will_read(&self, at: u64, len: u64) {
+        // Where the system takes no hints, the read itself waits.
+        let _ = rustix::fs::fadvise(&self.file, at, NonZeroU64::new(len), rustix::fs::Advice::WillNeed);
     }
 
     fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {

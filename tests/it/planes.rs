@@ -503,3 +503,49 @@ async fn credentials_are_checked_in_the_order_of_the_tables() {
     assert_eq!((view.space_gb, view.loops), (1, false), "nothing of it was done");
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administration_key_makes_buckets_of_its_own_and_a_camera_does_not() {
+    let shop = Shop::new(8).await;
+    let camera = shop.camera(1).await;
+    let (ak, sk) = shop.engine.account_key(&Caller::operator(), &"gd".parse().unwrap()).await.unwrap();
+    let admin = Camera { ak: ak.as_str().to_owned(), sk: sk.expose().to_owned(), bucket: "own".to_owned() };
+    let denied = (403, "AccessDenied".to_owned());
+    assert_eq!(shop.signed(&camera, "PUT", "/own", b"").await.refusal(), denied);
+    assert_eq!(shop.signed(&admin, "GET", "/own", b"").await.refusal(), (404, "NoSuchBucket".to_owned()));
+    let region = b"<CreateBucketConfiguration><LocationConstraint>eu</LocationConstraint></CreateBucketConfiguration>";
+    for body in [&b""[..], b"", region] {
+        let made = shop.signed(&admin, "PUT", "/own", body).await;
+        assert_eq!(made.status, StatusCode::OK, "one's own again too: {}", made.text());
+    }
+    for (name, code) in
+        [("ab", "InvalidBucketName"), ("192.168.0.1", "InvalidBucketName"), ("own_", "InvalidBucketName")]
+    {
+        assert_eq!(
+            shop.signed(&admin, "PUT", &format!("/{name}"), b"").await.refusal(),
+            (400, code.to_owned()),
+            "{name}"
+        );
+    }
+    let malformed = shop.signed(&admin, "PUT", "/own2", b"<Other/>").await.refusal();
+    assert_eq!(malformed, (400, "MalformedXML".to_owned()));
+    let theirs = format!("/{}", camera.bucket);
+    let yours = (409, "BucketAlreadyOwnedByYou".to_owned());
+    assert_eq!(shop.signed(&admin, "PUT", &theirs, b"").await.refusal(), yours);
+    assert_eq!(shop.signed(&camera, "PUT", &theirs, b"").await.refusal(), yours);
+    assert_eq!(shop.signed(&admin, "DELETE", &theirs, b"").await.refusal(), denied);
+    assert_eq!(shop.signed(&camera, "GET", "/own", b"").await.refusal(), denied);
+
+    assert_eq!(shop.signed(&admin, "PUT", "/own/a", b"bytes").await.status, StatusCode::OK);
+    assert_eq!(shop.signed(&admin, "DELETE", "/own", b"").await.refusal(), (409, "BucketNotEmpty".to_owned()));
+    let listed = shop.signed(&admin, "GET", "/", b"").await.text();
+    assert!(listed.contains("<Name>own</Name>") && listed.contains(&camera.bucket), "{listed}");
+    assert!(!shop.signed(&camera, "GET", "/", b"").await.text().contains("<Name>own</Name>"));
+    // 10 GB, of which one is the camera's: 9 MiB less what is there.
+    let full = shop.signed(&admin, "PUT", "/own/b", &vec![0; 9 << 20]).await.refusal();
+    assert_eq!(full, (403, "QuotaExceeded".to_owned()));
+    assert_eq!(shop.signed(&admin, "DELETE", "/own/a", b"").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(shop.signed(&admin, "DELETE", "/own", b"").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(shop.signed(&admin, "DELETE", "/own", b"").await.refusal(), (404, "NoSuchBucket".to_owned()));
+    shop.close().await;
+}

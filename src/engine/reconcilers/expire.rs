@@ -14,7 +14,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 pub(super) async fn step(engine: Engine) -> Result<Step> {
     let now = engine.now();
     for (bucket, upload, row) in engine.inner.store.view()?.all_uploads()? {
-        if row.done.is_some_and(|(_, at)| now.since(at) >= REMEMBERED) {
+        if row.done.is_some_and(|done| now.since(done.created) >= REMEMBERED) {
             engine.change(false, move |_| Ok(vec![Event::AbortUpload { bucket, upload }])).await?;
         }
     }

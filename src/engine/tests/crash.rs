@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes as Buf;
 
 use super::rig::{
-    ACCOUNT, Chance, Rig, assert_sound, bucket, content, gigabytes, is_refused, key, new_object, open_account,
-    open_sub, platform, put, read, runtime, seeds, sub_ref, swept,
+    ACCOUNT, Chance, Rig, administrator, assert_sound, bucket, content, gigabytes, is_refused, key, new_object,
+    open_account, open_sub, platform, put, read, runtime, seeds, sub_ref, swept,
 };
 use crate::domain::{AtTheEnd, Lock, Timestamp, UploadId};
-use crate::engine::{Caller, Engine, Finish, ListQuery, PutCondition, Result, loops};
+use crate::engine::{Caller, Completion, Engine, Finish, ListQuery, NamedPart, Result, loops};
 use crate::world::fake::Fate;
 
 /// 8 MiB in a GB: a sub-account of 2 fills soon, and holds a part of 5 MiB.
@@ -59,9 +59,21 @@ struct Sub {
     multiparts: Vec<Multipart>,
 }
 
+/// An own bucket of the account, by name; a name may be deleted and made again.
+#[derive(Clone, Debug)]
+struct Own {
+    name: String,
+    /// Whether it may be there, whether it may be gone.
+    there: (bool, bool),
+    files: BTreeMap<(usize, String), Slot>,
+    /// Bytes of parts of uploads under way; `None` where they are not known.
+    parts: Option<u64>,
+}
+
 #[derive(Default)]
 struct Model {
     subs: Vec<Sub>,
+    own: Vec<Own>,
     /// Sub-accounts whose opening has an unknown end.
     strays: bool,
 }
@@ -86,11 +98,7 @@ impl Sub {
     }
 
     fn slot(&mut self, media: usize, name: &str) -> &mut Slot {
-        self.files.entry((media, name.to_owned())).or_insert_with(|| Slot {
-            may: vec![None],
-            created: None,
-            relocked: false,
-        })
+        slot(&mut self.files, media, name)
     }
 
     fn may_loop(&self) -> bool {
@@ -99,13 +107,22 @@ impl Sub {
 
     /// An upload of `file` ended so.
     fn stored(&mut self, media: usize, name: &str, file: File, result: &Result<crate::engine::Stored>) {
-        let slot = self.slot(media, name);
+        self.slot(media, name).stored(file, result);
+    }
+}
+
+fn slot<'f>(files: &'f mut BTreeMap<(usize, String), Slot>, media: usize, name: &str) -> &'f mut Slot {
+    files.entry((media, name.to_owned())).or_insert_with(|| Slot { may: vec![None], created: None, relocked: false })
+}
+
+impl Slot {
+    fn stored(&mut self, file: File, result: &Result<crate::engine::Stored>) {
         match result {
-            Ok(stored) => *slot = Slot { may: vec![Some(file)], created: Some(stored.created), relocked: false },
+            Ok(stored) => *self = Self { may: vec![Some(file)], created: Some(stored.created), relocked: false },
             Err(error) if is_refused(error) => {}
             Err(_) => {
-                slot.may.push(Some(file));
-                slot.created = None;
+                self.may.push(Some(file));
+                self.created = None;
             }
         }
     }
@@ -145,8 +162,9 @@ impl Run<'_> {
         }
         let at = *self.chance.pick(&open);
         match self.chance.below(100) {
-            0..42 => self.put(at).await,
-            42..52 => self.put_many(at).await,
+            0..36 => self.put(at).await,
+            36..46 => self.put_many(at).await,
+            46..52 => self.own(at).await,
             52..62 => self.multipart(at).await,
             62..72 => self.lock(at).await,
             72..82 => self.delete(at).await,
@@ -261,13 +279,17 @@ impl Run<'_> {
                 stands(&result)
             }
             4..7 => {
-                let parts: Vec<_> = multi.parts.iter().map(|(n, (tag, ..))| (*n, tag.clone())).collect();
+                let named = |(number, (etag, ..)): (&u16, &(String, u64, usize))| NamedPart {
+                    number: *number,
+                    etag: etag.clone(),
+                    checksums: Vec::new(),
+                };
+                let parts: Vec<_> = multi.parts.iter().map(named).collect();
                 if parts.is_empty() {
                     return true;
                 }
-                let done =
-                    engine.complete_multipart(&operator, &target, &name, multi.upload, parts, PutCondition::default());
-                let result = done.await;
+                let said = Completion { parts, ..Completion::default() };
+                let result = engine.complete_multipart(&operator, &target, &name, multi.upload, said).await;
                 let pieces = multi.parts.values().map(|&(_, seed, len)| (seed, len)).collect();
                 let (media, name) = (multi.media, multi.name.clone());
                 match &result {
@@ -389,6 +411,71 @@ impl Run<'_> {
         stands(&result)
     }
 
+    /// Something with a bucket of the account's own.
+    async fn own(&mut self, seed: usize) -> bool {
+        let engine = self.engine;
+        let administrator = administrator(engine, ACCOUNT);
+        let name = format!("own-{}", self.chance.below(3));
+        let Some(which) = self.model.own.iter().position(|own| own.name == name) else {
+            let result = engine.create_bucket(&administrator, name.parse().unwrap()).await;
+            let there = (true, result.is_err());
+            self.model.own.push(Own { name, there, files: BTreeMap::new(), parts: Some(0) });
+            return stands(&result);
+        };
+        let what = self.chance.below(8);
+        let file = File { pieces: vec![(self.chance.next() ^ seed as u64, self.size())], lock: Lock::Open };
+        let object = format!("f{}", self.chance.below(4));
+        let own = &mut self.model.own[which];
+        let target = bucket(engine, &own.name);
+        match what {
+            0..4 => {
+                let data = bytes_of(&file);
+                let result = put(engine, &target, &object, &data, what < 3, Lock::Open, 65_536).await;
+                slot(&mut own.files, 0, &object).stored(file, &result);
+                stands(&result)
+            }
+            4 => {
+                let result = engine.delete(&administrator, &target, &key(&object)).await;
+                let slot = slot(&mut own.files, 0, &object);
+                match &result {
+                    Ok(()) => *slot = Slot { may: vec![None], created: None, relocked: false },
+                    Err(error) if is_refused(error) => {}
+                    Err(_) => slot.may.push(None),
+                }
+                stands(&result)
+            }
+            5 => {
+                let name = key(&object);
+                let result = async {
+                    let new = new_object(&object, None, Lock::Open);
+                    let upload = engine.create_multipart(&administrator, &target, new).await?;
+                    let mut part = engine.put_part(&administrator, &target, &name, upload, 1, None).await?;
+                    part.write(Buf::from(bytes_of(&file))).await?;
+                    part.finish(Finish::default()).await
+                }
+                .await;
+                own.parts = match &result {
+                    Ok(_) => own.parts.map(|bytes| bytes + file.pieces[0].1 as u64),
+                    Err(_) => None,
+                };
+                stands(&result)
+            }
+            _ => {
+                let surely_full = own.files.values().any(|slot| !slot.may.contains(&None));
+                let result = engine.delete_bucket(&administrator, &target).await;
+                match &result {
+                    Ok(()) => {
+                        assert!(!surely_full, "{} was deleted with files in it", own.name);
+                        self.model.own.remove(which);
+                    }
+                    Err(error) if is_refused(error) => {}
+                    Err(_) => own.there.1 = true,
+                }
+                stands(&result)
+            }
+        }
+    }
+
     async fn close_sub(&mut self, at: usize) -> bool {
         let engine = self.engine;
         let sub = &mut self.model.subs[at];
@@ -402,12 +489,18 @@ impl Run<'_> {
     }
 }
 
-/// Holds one sub-account against the model, and takes what is seen as what is.
-async fn observe(engine: &Engine, sub: &mut Sub, when: &str) {
+/// Holds some buckets against the model, and takes what is seen as what is.
+async fn observe(
+    engine: &Engine,
+    buckets: &[String],
+    files: &mut BTreeMap<(usize, String), Slot>,
+    may_loop: bool,
+    when: &str,
+) {
     let operator = Caller::operator();
     let mut seen = BTreeMap::new();
-    for media in [0, 1] {
-        let target = bucket(engine, &sub.buckets[media]);
+    for (media, name) in buckets.iter().enumerate() {
+        let target = bucket(engine, name);
         let query = ListQuery { max: 1000, ..ListQuery::default() };
         for info in engine.list(&operator, &target, query).await.unwrap().objects {
             let bytes = read(engine, &target, info.key.as_str()).await;
@@ -415,11 +508,10 @@ async fn observe(engine: &Engine, sub: &mut Sub, when: &str) {
             seen.insert((media, info.key.as_str().to_owned()), (info, bytes));
         }
     }
-    let passed_over = |at: &(usize, String)| sub.files.get(at).is_some_and(|slot| slot.relocked);
+    let passed_over = |at: &(usize, String)| files.get(at).is_some_and(|slot| slot.relocked);
     let left = seen.iter().filter(|(at, (info, _))| info.lock == Lock::Open && !passed_over(at));
     let oldest_left = left.map(|(_, (info, _))| info.created).min();
-    let may_loop = sub.may_loop();
-    for (at, slot) in &mut sub.files {
+    for (at, slot) in files.iter_mut() {
         let found = seen.remove(at);
         let state = match &found {
             None => {
@@ -448,7 +540,38 @@ async fn observe(engine: &Engine, sub: &mut Sub, when: &str) {
         *slot = Slot { may: vec![state], created: found.map(|(info, _)| info.created), relocked: false };
     }
     assert!(seen.is_empty(), "{when}: files that nobody stored: {:?}", seen.keys());
-    sub.files.retain(|_, slot| slot.may != [None]);
+    files.retain(|_, slot| slot.may != [None]);
+}
+
+/// Holds the own buckets against the model.
+async fn verify_own(engine: &Engine, model: &mut Model, when: &str) {
+    let administrator = administrator(engine, ACCOUNT);
+    let mut used = Some(0);
+    for own in &mut model.own {
+        let there = engine.bucket(&administrator, &own.name).is_ok();
+        assert!(if there { own.there.0 } else { own.there.1 }, "{when}: {} is there: {there}", own.name);
+        own.there = (there, !there);
+        if there {
+            observe(engine, std::slice::from_ref(&own.name), &mut own.files, false, when).await;
+            let files: u64 = own.files.values().flat_map(|s| &s.may[0]).map(|f| bytes_of(f).len() as u64).sum();
+            used = used.zip(own.parts).map(|(used, parts)| used + parts + files);
+        }
+    }
+    model.own.retain(|own| own.there.0);
+    let seen = engine.buckets(&administrator).unwrap().into_iter().filter(|b| b.media.is_none()).count();
+    assert_eq!(seen, model.own.len(), "{when}: own buckets that nobody made");
+    let account = engine.account(&Caller::operator(), &ACCOUNT.parse().unwrap()).await.unwrap();
+    assert!(used.is_none_or(|used| used == account.own_bytes), "{when}: {used:?} and {}", account.own_bytes);
+    assert_eq!(account.own_buckets, model.own.len() as u64, "{when}: own buckets counted");
+    for own in &mut model.own {
+        if own.parts.is_none() {
+            let target = bucket(engine, &own.name);
+            for info in engine.list_multipart(&administrator, &target, "").await.unwrap() {
+                engine.abort_multipart(&administrator, &target, &info.key, info.id).await.unwrap();
+            }
+            own.parts = Some(0);
+        }
+    }
 }
 
 /// Holds everything against the model after a start.
@@ -468,7 +591,8 @@ async fn verify(engine: &Engine, model: &mut Model, when: &str) {
         sub.spaces = vec![view.space_gb];
         let right = sub.at_the_end.iter().any(|&e| loops(e) == view.loops);
         assert!(right, "{when}: loops: {}, may {:?}", view.loops, sub.at_the_end);
-        observe(engine, sub, when).await;
+        let may_loop = sub.may_loop();
+        observe(engine, &sub.buckets, &mut sub.files, may_loop, when).await;
         sub.looped = false;
         sub.at_the_end = vec![if view.loops { AtTheEnd::Overwrite } else { AtTheEnd::Stop }];
         let mut used: u64 = sub.files.values().flat_map(|s| &s.may[0]).map(|f| bytes_of(f).len() as u64).sum();
@@ -477,7 +601,7 @@ async fn verify(engine: &Engine, model: &mut Model, when: &str) {
             let target = bucket(engine, &sub.buckets[multi.media]);
             let listed = engine.list_parts(&operator, &target, &key(&multi.name), multi.upload, 0, 100).await;
             let parts = match listed {
-                Ok((parts, _)) => parts,
+                Ok(page) => page.parts,
                 Err(error) => {
                     assert!(multi.unsure && is_refused(&error), "{when}: upload {:?} is lost: {error}", multi.upload);
                     continue;
@@ -511,6 +635,7 @@ async fn verify(engine: &Engine, model: &mut Model, when: &str) {
         assert_eq!(view.used_bytes, used, "{when}: bytes counted");
         assert_eq!(view.reserved_bytes, 0, "{when}: bytes held");
     }
+    verify_own(engine, model, when).await;
     model.subs.retain(|sub| sub.open.0);
     let all = engine.sub_accounts(&operator, &ACCOUNT.parse().unwrap()).await.unwrap();
     if model.strays {

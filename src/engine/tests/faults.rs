@@ -7,8 +7,9 @@ use bytes::Bytes as Buf;
 
 use super::rig::{Rig, assert_sound, bucket, content, key, new_object, open_account, open_sub, put, read, runtime};
 use crate::config::Reserve;
-use crate::domain::{Lock, Refusal};
-use crate::engine::{BucketRef, Caller, Engine, Error, Finish, PutCondition};
+use crate::domain::{ChecksumKind, ChecksumPlan, ChecksumType, Lock, Refusal};
+use crate::engine::{BucketRef, Caller, Completion, Engine, Error, Finish, NamedPart, NewObject};
+use crate::wire::s3_checksum::{self, Hasher};
 use crate::world::fake::{Fate, Survival, UnsyncedKind};
 
 const GB: u64 = 64 << 20;
@@ -255,17 +256,23 @@ fn a_part_of_several_records_is_whole_after_a_power_cut() {
         let (engine, name) = runtime.block_on(begin(&rig));
         let data = content(8, 3_333_333);
         let operator = Caller::operator();
-        let (upload, tag) = runtime.block_on(async {
+        let plan = ChecksumPlan { kind: ChecksumKind::Sha256, covers: ChecksumType::Composite };
+        let (upload, part) = runtime.block_on(async {
             let target = bucket(&engine, &name);
-            let upload = engine.create_multipart(&operator, &target, new_object("m", None, Lock::Open)).await.unwrap();
+            let new = NewObject { checksum: Some(plan), ..new_object("m", None, Lock::Open) };
+            let upload = engine.create_multipart(&operator, &target, new).await.unwrap();
             for content in [&content(9, 2_000_000), &data] {
                 let mut part = engine.put_part(&operator, &target, &key("m"), upload, 1, None).await.unwrap();
+                assert_eq!(part.checksum_kind(), Some(plan.kind));
+                let mut hasher = Hasher::new(plan.kind);
+                hasher.update(content);
                 part.write(Buf::copy_from_slice(content)).await.unwrap();
-                part.finish(Finish::default()).await.unwrap();
+                part.finish(Finish { md5: None, checksum: Some(hasher.finish()) }).await.unwrap();
             }
-            let (parts, _) = engine.list_parts(&operator, &target, &key("m"), upload, 0, 10).await.unwrap();
-            (upload, parts[0].etag.to_string())
+            let page = engine.list_parts(&operator, &target, &key("m"), upload, 0, 10).await.unwrap();
+            (upload, page.parts[0].clone())
         });
+        let sum = part.checksum.expect("the part has its checksum");
         rig.disk.crash(0, Fate::LoseAll);
         drop(engine);
         if rebuild {
@@ -275,11 +282,31 @@ fn a_part_of_several_records_is_whole_after_a_power_cut() {
         let engine = rig.open().unwrap();
         runtime.block_on(async {
             let target = bucket(&engine, &name);
-            let parts = vec![(1, tag)];
-            engine
-                .complete_multipart(&operator, &target, &key("m"), upload, parts, PutCondition::default())
-                .await
-                .unwrap();
+            let complete = |checksums| {
+                let part = NamedPart { number: 1, etag: part.etag.to_string(), checksums };
+                let said = Completion { parts: vec![part], ..Completion::default() };
+                let (engine, target) = (&engine, &target);
+                async move { engine.complete_multipart(&Caller::operator(), target, &key("m"), upload, said).await }
+            };
+            let refused = |result: crate::engine::Result<_>| match result {
+                Err(Error::Refused(why)) => why,
+                other => panic!("{other:?}"),
+            };
+            let bare = refused(complete(Vec::new()).await);
+            assert_eq!(bare, Refusal::NoPartChecksum { kind: "sha256".to_owned(), number: 1 });
+            let wrong = refused(complete(vec![(plan.kind, "AAAA".to_owned())]).await);
+            assert_eq!(wrong, Refusal::BadPart { number: 1 });
+            let named = vec![(plan.kind, s3_checksum::encode(&sum))];
+            let stored = complete(named.clone()).await.unwrap();
+            let whole = stored.checksum.expect("the object has its checksum");
+            assert_eq!((whole.kind, whole.parts), (plan.kind, 1));
+            assert_ne!(whole.digest, sum.digest);
+            assert_eq!(complete(named).await.unwrap().checksum.as_ref(), Some(&whole), "asked again");
+            let reader = engine.open_object(&operator, &target, &key("m")).await.unwrap();
+            assert_eq!(reader.checksum.as_ref(), Some(&whole));
+            assert_eq!(reader.part_checksum(0).await.unwrap(), Some(sum));
+            assert_eq!(reader.part_checksum(1).await.unwrap(), None);
+            drop(reader);
             engine.settle().await.unwrap();
             assert!(read(&engine, &target, "m").await.unwrap() == data);
             assert_sound(&engine, "completed after a start").await;

@@ -3,5 +3,6 @@
 
 mod crash;
 mod faults;
+mod own_buckets;
 mod rig;
 mod space;

@@ -11,10 +11,12 @@ use futures_util::StreamExt;
 
 use crate::config::{Alerts, Config, Log, Reserve, S3, Soap, Space, Storage};
 use crate::domain::{GigabyteSize, Gigabytes, Lock, Metadata, ObjectKey, RetrySchedule, Rules, Secret};
+use crate::engine::types::Who;
 use crate::engine::{
     BucketRef, Caller, Courier, Delivery, Engine, Error, Finish, NewAccount, NewObject, Notice, OpenedSubAccount,
     PublicUrls, PutCondition, Result, Stored, SubAccountRef,
 };
+use crate::store::index;
 use crate::world::World;
 use crate::world::fake::{self, FakeDisk, ManualClock};
 
@@ -139,6 +141,23 @@ impl Rig {
         self.world.disk.sync_dir(Path::new("/data")).unwrap();
     }
 
+    /// Makes of a closed store what the first format was: no own buckets, in index and journal alike.
+    pub fn make_old(&self) {
+        let disk = &*self.world.disk;
+        for path in disk.list(Path::new("/data/volumes/journal")).unwrap() {
+            let file = disk.open(&path).unwrap();
+            file.write_all_at(&1u16.to_be_bytes(), 8).unwrap();
+            file.sync_data().unwrap();
+        }
+        let db = index::open_database(disk, Path::new("/data/index.redb"), 1 << 20, false).unwrap();
+        let txn = index::begin_durable(&db).unwrap();
+        txn.delete_table(index::definitions::own_buckets).unwrap();
+        let mut meta = txn.open_table(index::definitions::meta).unwrap();
+        meta.insert(index::meta::FORMAT, 1u64.to_be_bytes().as_slice()).unwrap();
+        drop(meta);
+        txn.commit().unwrap();
+    }
+
     /// Every volume file.
     pub fn volumes(&self) -> Vec<PathBuf> {
         let mut all = Vec::new();
@@ -186,6 +205,12 @@ pub fn platform(engine: &Engine) -> Caller {
     engine.sign_in(ACCOUNT, PASSWORD).unwrap()
 }
 
+/// An account's administration key.
+pub fn administrator(engine: &Engine, account: &str) -> Caller {
+    let account = engine.inner.store.catalog.read().names[account];
+    Caller(Who::Administrator { account })
+}
+
 pub async fn open_sub(engine: &Engine, space: u32) -> OpenedSubAccount {
     engine.open_sub_account(&platform(engine), gigabytes(space)).await.unwrap()
 }
@@ -199,7 +224,14 @@ pub fn bucket(engine: &Engine, name: &str) -> BucketRef {
 }
 
 pub fn new_object(name: &str, length: Option<u64>, lock: Lock) -> NewObject {
-    NewObject { key: key(name), length, metadata: Metadata::default(), lock, condition: PutCondition::default() }
+    NewObject {
+        key: key(name),
+        length,
+        metadata: Metadata::default(),
+        lock,
+        checksum: None,
+        condition: PutCondition::default(),
+    }
 }
 
 /// Uploads in pieces of `step` bytes.

@@ -10,12 +10,12 @@ use percent_encoding::percent_decode_str;
 use super::multipart::part_number;
 use super::put::new_object;
 use super::{Call, upload_id};
-use crate::domain::{Checksum, ChecksumKind, ObjectKey, limits};
+use crate::domain::{Checksum, ChecksumKind, ChecksumType, ObjectKey, limits};
 use crate::engine::{BucketRef, Finish, ObjectReader, Stored, Upload};
 use crate::s3::error::{Code, S3Error, S3Result};
 use crate::s3::{route, xml};
 use crate::wire::range::{self, Outcome};
-use crate::wire::s3_checksum::Hasher;
+use crate::wire::s3_checksum::{self, Hasher};
 use crate::wire::s3_xml;
 
 const SOURCE: &str = "x-amz-copy-source";
@@ -63,11 +63,12 @@ pub(super) async fn object(call: &Call<'_>, key: &ObjectKey) -> S3Result<Respons
     }
     // Held against the bytes on their way, where the source's tag is their MD5.
     let md5 = (source.reader.info.etag.parts == 0).then_some(source.reader.info.etag.md5);
-    let kept = source.reader.checksum.clone();
+    // The copy is put whole: it has the source's algorithm, over its bytes.
+    let kind = kind.or(source.reader.checksum.as_ref().map(|checksum| checksum.kind));
+    let kept = source.reader.checksum.clone().filter(|sum| sum.covers() == ChecksumType::FullObject);
     let upload = call.plane.engine.put(call.caller, call.bucket, new).await?;
-    let (stored, computed) = transfer(source.reader, 0..size, upload, kind, md5, kept.clone()).await?;
-    let checksum = computed.or(kept);
-    Ok(xml(s3_xml::copied(false, &stored.etag.to_string(), stored.created, checksum.as_ref())))
+    let stored = transfer(source.reader, 0..size, upload, kind, md5, kept).await?;
+    Ok(xml(s3_xml::copied(false, &stored.etag.to_string(), stored.created, stored.checksum.as_ref())))
 }
 
 pub(super) async fn part(call: &Call<'_>, key: &ObjectKey) -> S3Result<Response<Body>> {
@@ -81,8 +82,9 @@ pub(super) async fn part(call: &Call<'_>, key: &ObjectKey) -> S3Result<Response<
     };
     let length = extent.end - extent.start;
     let upload = call.plane.engine.put_part(call.caller, call.bucket, key, id, number, Some(length)).await?;
-    let (stored, _) = transfer(source.reader, extent, upload, None, None, None).await?;
-    Ok(xml(s3_xml::copied(true, &stored.etag.to_string(), stored.created, None)))
+    let kind = upload.checksum_kind().unwrap_or(ChecksumKind::Crc64Nvme);
+    let stored = transfer(source.reader, extent, upload, Some(kind), None, None).await?;
+    Ok(xml(s3_xml::copied(true, &stored.etag.to_string(), stored.created, stored.checksum.as_ref())))
 }
 
 /// Opens the source, if the caller may see it and its conditions hold.
@@ -163,16 +165,21 @@ fn part_range(text: &str, size: u64) -> S3Result<Range<u64>> {
     Ok(first..last + 1)
 }
 
-fn checksum_kind(asked: Option<&str>) -> S3Result<Option<ChecksumKind>> {
-    let Some(asked) = asked else { return Ok(None) };
-    let name = format!("x-amz-checksum-{}", asked.to_ascii_lowercase());
-    match ChecksumKind::ALL.into_iter().find(|kind| kind.header() == name) {
-        Some(kind) => Ok(Some(kind)),
-        None => Err(S3Error::new(Code::InvalidRequest, "The checksum algorithm you specified is not supported.")),
+/// The algorithm that `x-amz-checksum-algorithm` names.
+pub(super) fn checksum_kind(asked: Option<&str>) -> S3Result<Option<ChecksumKind>> {
+    match asked.map(s3_checksum::by_name) {
+        None => Ok(None),
+        Some(Some(kind)) => Ok(Some(kind)),
+        Some(None) => Err(S3Error::new(
+            Code::InvalidRequest,
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, \
+             CRC64NVME, SHA1, SHA256]",
+        )),
     }
 }
 
-/// Moves the bytes. A source that cannot be read to its end is an upload that never was.
+/// Moves the bytes. A source that cannot be read to its end is an upload that never was; neither is
+/// a copy with another checksum than `kept`, which the source has.
 async fn transfer(
     reader: ObjectReader,
     extent: Range<u64>,
@@ -180,7 +187,7 @@ async fn transfer(
     kind: Option<ChecksumKind>,
     md5: Option<[u8; 16]>,
     kept: Option<Checksum>,
-) -> S3Result<(Stored, Option<Checksum>)> {
+) -> S3Result<Stored> {
     let mut hasher = kind.map(Hasher::new);
     let mut pieces = std::pin::pin!(reader.read(extent));
     while let Some(piece) = pieces.next().await {
@@ -190,9 +197,14 @@ async fn transfer(
         }
         upload.write(piece).await?;
     }
-    let computed = hasher.map(Hasher::finish);
-    let checksum = computed.clone().or(kept);
-    Ok((upload.finish(Finish { md5, checksum }).await?, computed))
+    let checksum = hasher.map(Hasher::finish);
+    if let (Some(computed), Some(kept)) = (&checksum, &kept)
+        && computed.kind == kept.kind
+        && computed != kept
+    {
+        return Err(S3Error::broken("a source does not have its checksum any more"));
+    }
+    Ok(upload.finish(Finish { md5, checksum }).await?)
 }
 
 #[cfg(test)]

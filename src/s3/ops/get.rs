@@ -81,8 +81,18 @@ pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3
     if part_number.is_some() && !reader.parts.is_empty() {
         set(&mut response, HeaderName::from_static("x-amz-mp-parts-count"), &reader.parts.len().to_string());
     }
-    if extent == Extent::Whole && head.text("x-amz-checksum-mode").is_some_and(|m| m.eq_ignore_ascii_case("enabled")) {
-        checksum(&mut response, &reader);
+    if head.text("x-amz-checksum-mode").is_some_and(|m| m.eq_ignore_ascii_case("enabled")) {
+        let of_part = part_number.filter(|_| !reader.parts.is_empty());
+        let found = match of_part {
+            Some(number) => reader.part_checksum(number - 1).await?,
+            None if extent == Extent::Whole || part_number.is_some() => reader.checksum.clone(),
+            None => None,
+        };
+        if let Some(found) = &found {
+            let whole = reader.checksum.as_ref().filter(|_| of_part.is_some()).unwrap_or(found);
+            set(&mut response, HeaderName::from_static(found.kind.header()), &s3_checksum::encode(found));
+            set(&mut response, HeaderName::from_static("x-amz-checksum-type"), whole.covers().word());
+        }
     }
     set(&mut response, CONTENT_LENGTH, &(bytes.end - bytes.start).to_string());
     if with_body && !bytes.is_empty() {
@@ -168,13 +178,6 @@ fn override_headers(response: &mut Response<Body>, head: &Head) -> S3Result<()> 
         }
     }
     Ok(())
-}
-
-fn checksum(response: &mut Response<Body>, reader: &ObjectReader) {
-    if let Some(checksum) = &reader.checksum {
-        set(response, HeaderName::from_static(checksum.kind.header()), &s3_checksum::encode(checksum));
-        set(response, HeaderName::from_static("x-amz-checksum-type"), "FULL_OBJECT");
-    }
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) async fn v2(call: &Call<'_>) -> S3Result<Response<Body>> {
 }
 
 /// A token is the last name of the page before, so that it needs no memory of ours.
-fn read_token(token: &str) -> S3Result<String> {
+pub(super) fn read_token(token: &str) -> S3Result<String> {
     let wrong = || S3Error::new(Code::InvalidArgument, "The continuation token provided is incorrect");
     if token.is_empty() {
         return Err(wrong());

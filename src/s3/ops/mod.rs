@@ -57,7 +57,7 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
     let (bucket, key) = match &place {
         Place::Service => {
             return match route::operation(&head.method, &place, &head.target, &head.headers)? {
-                Operation::ListBuckets => bucket::list_all(plane, &caller, &access_key),
+                Operation::ListBuckets => bucket::list_all(plane, &caller, &access_key, &head.target),
                 _ => Err(S3Error::not_implemented("this request of the service")),
             };
         }
@@ -66,7 +66,7 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
     };
     let operation = route::operation(&head.method, &place, &head.target, &head.headers);
     if matches!(operation, Ok(Operation::CreateBucket)) {
-        return bucket::create(plane, &caller, bucket);
+        return bucket::create(plane, head, &caller, bucket, signed.payload, incoming).await;
     }
     let bucket = plane.engine.bucket(&caller, bucket)?;
     let call = Call { plane, head, caller: &caller, access_key: &access_key, bucket: &bucket };
@@ -84,7 +84,7 @@ impl Call<'_> {
         incoming: &mut Incoming,
     ) -> S3Result<Response<Body>> {
         match operation {
-            Operation::DeleteBucket => Err(bucket::delete()),
+            Operation::DeleteBucket => bucket::delete(self).await,
             Operation::DeleteObjects => delete::many(self, payload, incoming).await,
             Operation::HeadBucket => Ok(bucket::head(self)),
             Operation::GetBucketLocation => Ok(xml(s3_xml::location(&self.plane.config.region))),

@@ -7,7 +7,7 @@ use http::header::ETAG;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 
 use super::{Call, put_condition};
-use crate::domain::{Checksum, Lock, Metadata, ObjectKey, limits};
+use crate::domain::{Lock, Metadata, ObjectKey, limits};
 use crate::engine::{NewObject, Stored, Upload};
 use crate::s3::body::{Checks, Incoming};
 use crate::s3::error::{Code, S3Error, S3Result};
@@ -41,17 +41,20 @@ pub(super) async fn put(
     let checks = Checks::read(&call.head.headers, payload)?;
     let new = new_object(&call.head.headers, key, checks.announced())?;
     let upload = call.plane.engine.put(call.caller, call.bucket, new).await?;
-    let (stored, checksum) = store(incoming, checks, upload).await?;
-    Ok(stored_answer(&stored, checksum.as_ref()))
+    let stored = store(incoming, checks, upload).await?;
+    let mut response = stored_answer(&stored);
+    if let Some(checksum) = &stored.checksum {
+        set(&mut response, HeaderName::from_static("x-amz-checksum-type"), checksum.covers().word());
+    }
+    Ok(response)
 }
 
 /// 200 for what is stored.
-pub(super) fn stored_answer(stored: &Stored, checksum: Option<&Checksum>) -> Response<Body> {
+pub(super) fn stored_answer(stored: &Stored) -> Response<Body> {
     let mut response = empty(StatusCode::OK);
     set(&mut response, ETAG, &quoted(&stored.etag));
-    if let Some(checksum) = checksum {
+    if let Some(checksum) = &stored.checksum {
         set(&mut response, HeaderName::from_static(checksum.kind.header()), &s3_checksum::encode(checksum));
-        set(&mut response, HeaderName::from_static("x-amz-checksum-type"), "FULL_OBJECT");
     }
     response
 }
@@ -84,7 +87,7 @@ pub(super) fn new_object(headers: &HeaderMap, key: &ObjectKey, length: Option<u6
             "Your metadata headers exceed the maximum allowed metadata size",
         ));
     }
-    Ok(NewObject { key: key.clone(), length, metadata, lock, condition: put_condition(headers)? })
+    Ok(NewObject { key: key.clone(), length, metadata, lock, checksum: None, condition: put_condition(headers)? })
 }
 
 fn metadata(headers: &HeaderMap) -> Metadata {
@@ -124,11 +127,7 @@ fn without_framing(value: &[u8]) -> Vec<u8> {
 ///
 /// It is done by a task of its own, because hyper drops the handler when the client closes, and
 /// cheap firmware closes right behind its last byte: what is whole shall be stored.
-pub(super) async fn store(
-    incoming: &mut Incoming,
-    checks: Checks,
-    upload: Upload,
-) -> S3Result<(Stored, Option<Checksum>)> {
+pub(super) async fn store(incoming: &mut Incoming, checks: Checks, upload: Upload) -> S3Result<Stored> {
     let mut body = incoming.take();
     let handler = Arc::new(());
     let watch = Arc::downgrade(&handler);
@@ -142,12 +141,7 @@ pub(super) async fn store(
     outcome
 }
 
-async fn pump(
-    body: &mut Incoming,
-    mut checks: Checks,
-    mut upload: Upload,
-    handler: &Weak<()>,
-) -> S3Result<(Stored, Option<Checksum>)> {
+async fn pump(body: &mut Incoming, mut checks: Checks, mut upload: Upload, handler: &Weak<()>) -> S3Result<Stored> {
     let mut pieces = Vec::new();
     while let Some(data) = body.next().await? {
         checks.push(data, &mut pieces)?;
@@ -160,9 +154,7 @@ async fn pump(
     if !checks.knows_its_end() && handler.strong_count() == 0 {
         return Err(S3Error::new(Code::IncompleteBody, "The connection was closed before the body's end."));
     }
-    let finish = checks.finish()?;
-    let checksum = finish.checksum.clone();
-    Ok((upload.finish(finish).await?, checksum))
+    Ok(upload.finish(checks.finish()?).await?)
 }
 
 #[cfg(test)]

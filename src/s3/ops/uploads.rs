@@ -4,18 +4,15 @@ use axum::body::Body;
 use http::Response;
 
 use super::{Call, count, url_encoded};
-use crate::domain::{Timestamp, limits};
+use crate::domain::limits;
 use crate::s3::error::S3Result;
 use crate::s3::xml;
-use crate::wire::s3_xml::{self, UploadListing};
-
-/// Key, upload, when it was begun.
-type Row = (String, String, Timestamp);
+use crate::wire::s3_xml::{self, Upload, UploadListing};
 
 /// A page of uploads.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Page {
-    uploads: Vec<Row>,
+    uploads: Vec<Upload>,
     prefixes: Vec<String>,
     next: Option<(String, String)>,
 }
@@ -29,7 +26,12 @@ pub(super) async fn list(call: &Call<'_>) -> S3Result<Response<Body>> {
     let max = count(target, "max-uploads", limits::LIST_KEYS_MAX)?;
     let encoded = url_encoded(target)?;
     let all = call.plane.engine.list_multipart(call.caller, call.bucket, prefix).await?;
-    let rows = all.iter().map(|u| (u.key.as_str().to_owned(), u.id.to_string(), u.created));
+    let rows = all.iter().map(|u| Upload {
+        key: u.key.as_str().to_owned(),
+        id: u.id.to_string(),
+        begun: u.created,
+        plan: u.checksum,
+    });
     let page = page(rows, prefix, delimiter, (key_marker, upload_id_marker), max);
     Ok(xml(s3_xml::uploads(&UploadListing {
         bucket: call.bucket.name.as_str(),
@@ -47,21 +49,21 @@ pub(super) async fn list(call: &Call<'_>) -> S3Result<Response<Body>> {
 }
 
 /// The page after `marker` of rows that come by key, then by id, all of them under `prefix`.
-fn page(rows: impl Iterator<Item = Row>, prefix: &str, delimiter: &str, marker: (&str, &str), max: usize) -> Page {
+fn page(rows: impl Iterator<Item = Upload>, prefix: &str, delimiter: &str, marker: (&str, &str), max: usize) -> Page {
     let (key_marker, id_marker) = marker;
     let mut page = Page::default();
     let mut last = (String::new(), String::new());
     for row in rows {
-        let rest = row.0.get(prefix.len()..).unwrap_or("");
+        let rest = row.key.get(prefix.len()..).unwrap_or("");
         let group = (!delimiter.is_empty())
             .then(|| rest.find(delimiter))
             .flatten()
-            .and_then(|at| row.0.get(..prefix.len() + at + delimiter.len()));
+            .and_then(|at| row.key.get(..prefix.len() + at + delimiter.len()));
         let passed = match group {
             Some(group) => !key_marker.is_empty() && group <= key_marker,
             None => {
-                row.0.as_str() < key_marker
-                    || (row.0 == key_marker && (id_marker.is_empty() || row.1.as_str() <= id_marker))
+                row.key.as_str() < key_marker
+                    || (row.key == key_marker && (id_marker.is_empty() || row.id.as_str() <= id_marker))
             }
         };
         if passed || group.is_some_and(|g| page.prefixes.last().is_some_and(|p| p == g)) {
@@ -77,7 +79,7 @@ fn page(rows: impl Iterator<Item = Row>, prefix: &str, delimiter: &str, marker: 
                 page.prefixes.push(group.to_owned());
             }
             None => {
-                last = (row.0.clone(), row.1.clone());
+                last = (row.key.clone(), row.id.clone());
                 page.uploads.push(row);
             }
         }
@@ -88,10 +90,11 @@ fn page(rows: impl Iterator<Item = Row>, prefix: &str, delimiter: &str, marker: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Timestamp;
 
-    fn rows() -> Vec<Row> {
+    fn rows() -> Vec<Upload> {
         [("a", "1"), ("a", "2"), ("d/x", "1"), ("d/y", "1"), ("e", "1")]
-            .map(|(key, id)| (key.to_owned(), id.to_owned(), Timestamp::default()))
+            .map(|(key, id)| Upload { key: key.to_owned(), id: id.to_owned(), begun: Timestamp::default(), plan: None })
             .to_vec()
     }
 
@@ -116,6 +119,6 @@ mod tests {
     #[test]
     fn a_key_marker_alone_passes_all_uploads_of_that_key() {
         let found = page(rows().into_iter(), "", "", ("a", ""), 1000);
-        assert_eq!(found.uploads.first().map(|r| r.0.as_str()), Some("d/x"));
+        assert_eq!(found.uploads.first().map(|r| r.key.as_str()), Some("d/x"));
     }
 }

@@ -54,7 +54,7 @@ async fn answer(State(server): State<Shared>, request: Request<Body>) -> (Status
     let request = sig::Request { method: &head.method, target: &target, headers: &head.headers, host_bucket: None };
     let claim = sig::read(&request).unwrap().unwrap();
     let now = os::world().clock.now();
-    claim.verify(&request, &Secret::new("secret"), now, Duration::from_secs(60)).unwrap();
+    claim.verify(&request, &sig::Key::new(Secret::new("secret")), now, Duration::from_secs(60)).unwrap();
     server.signatures.insert(if claim.version() == sig::Version::V2 { "v2" } else { "v4" });
     let path = head.uri.path().to_owned();
     match head.method.as_str() {

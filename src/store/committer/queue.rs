@@ -29,10 +29,11 @@ pub enum Failure {
 pub type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
 /// Proof that an upload is committed and durable. Only the committer makes one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Receipt {
     etag: ETag,
     created: Timestamp,
+    checksum: Option<Checksum>,
 }
 
 /// Conditions that are checked at the moment of the commit.
@@ -79,6 +80,7 @@ pub struct NewPart {
     pub upload: UploadId,
     pub number: u16,
     pub tag: Tag,
+    pub checksum: Option<Checksum>,
     pub records: Vec<Written>,
     pub hold: Hold,
 }
@@ -91,6 +93,9 @@ pub struct Completion {
     pub upload: UploadId,
     /// Numbers and tags as the client names them.
     pub parts: Vec<(u16, String)>,
+    /// The object's checksum, made of those of these very parts: a part that is replaced meanwhile
+    /// has another tag.
+    pub checksum: Option<Checksum>,
     pub check: Check,
     pub nonce: [u8; 16],
 }
@@ -156,8 +161,8 @@ impl Tag {
 
 impl Receipt {
     /// For the committer alone, which answers with it only once its group is durable.
-    pub(super) fn new(etag: ETag, created: Timestamp) -> Self {
-        Self { etag, created }
+    pub(super) fn new(etag: ETag, created: Timestamp, checksum: Option<Checksum>) -> Self {
+        Self { etag, created, checksum }
     }
 
     /// The object's tag.
@@ -168,6 +173,11 @@ impl Receipt {
     /// When it was completed.
     pub fn created(&self) -> Timestamp {
         self.created
+    }
+
+    /// The checksum kept with it.
+    pub fn checksum(&self) -> Option<&Checksum> {
+        self.checksum.as_ref()
     }
 }
 

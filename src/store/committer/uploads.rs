@@ -7,11 +7,12 @@ use super::Committer;
 use super::group::Group;
 use super::queue::{Check, Completion, Failure, NewObject, NewPart, Receipt};
 use crate::domain::{
-    BucketId, ETag, Lock, Metadata, ObjectId, ObjectKey, Refusal, Timestamp, UploadId, VolumeId, limits,
+    BucketId, Checksum, ETag, Lock, Metadata, ObjectId, ObjectKey, Refusal, Timestamp, UploadId, VolumeId, limits,
 };
 use crate::store::error::StoreError;
 use crate::store::index::apply::Apply;
-use crate::store::volume::record::{HEADER_MAX, Header, Kind, Place, Segment, header_len};
+use crate::store::index::rows::PartRow;
+use crate::store::volume::record::{HEADER_MAX, Header, Kind, Place, Segment, VERSION, header_len};
 use crate::store::volume::writer::{Payload, Written};
 
 impl Committer {
@@ -43,19 +44,19 @@ impl Committer {
             records.remove(0)
         } else {
             let nonce = records.first().map_or([0; 16], |r| r.nonce);
-            header.segments = self.segments(group, &header, records)?;
+            header.segments = self.segments(group, &header, None, records)?;
             manifest_record(&header, nonce)
         };
         self.place(group, &mut header, record)?;
         apply.begin(self.seq, now);
         apply.record(&header)?;
         group.holds.push(new.hold);
-        Ok(Receipt::new(header.etag(), now))
+        Ok(Receipt::new(header.etag(), now, header.checksum))
     }
 
     pub(super) fn part(&mut self, apply: &mut Apply<'_>, group: &mut Group, new: NewPart) -> Result<Receipt, Failure> {
         let md5 = new.tag.proved()?;
-        if apply.sub_account(crate::store::index::owner_of(new.bucket).0)?.is_none() {
+        if !apply.has_bucket(new.bucket)? {
             return Err(Refusal::NoBucket.into());
         }
         match apply.upload(new.bucket, new.upload)? {
@@ -73,12 +74,13 @@ impl Committer {
             group: group.after,
             ..unplaced(new.bucket, new.key, now)
         };
-        let segments = self.segments(group, &header, new.records)?;
+        let segments = self.segments(group, &header, new.checksum.as_ref(), new.records)?;
         apply.begin(self.seq, now);
         let size = segments.iter().map(|s| s.place.payload_len).sum();
-        apply.put_part(new.bucket, new.upload, new.number, segments, size, md5, now)?;
+        let row = PartRow { size, md5, checksum: new.checksum, created: now, segments };
+        apply.put_part(new.bucket, new.upload, new.number, &row)?;
         group.holds.push(new.hold);
-        Ok(Receipt::new(ETag { md5, parts: 0 }, now))
+        Ok(Receipt::new(ETag { md5, parts: 0 }, now, row.checksum))
     }
 
     pub(super) fn complete(
@@ -91,8 +93,8 @@ impl Committer {
             Some(row) if row.key == new.key => row,
             _ => return Err(Refusal::NoUpload.into()),
         };
-        if let Some((etag, created)) = row.done {
-            return Ok(Receipt::new(etag, created));
+        if let Some(done) = row.done {
+            return Ok(Receipt::new(done.etag, done.created, done.checksum));
         }
         let stored: BTreeMap<u16, _> = apply.upload_parts(new.upload)?.into_iter().collect();
         let mut segments = Vec::new();
@@ -130,6 +132,7 @@ impl Committer {
             size: segments.iter().map(|s| s.place.payload_len).sum(),
             first: ObjectId::new(self.seq + 1),
             group: group.after,
+            checksum: new.checksum,
             metadata: row.metadata,
             segments,
             ..unplaced(new.bucket, new.key, now)
@@ -141,19 +144,22 @@ impl Committer {
         self.place(group, &mut header, record)?;
         apply.begin(self.seq, now);
         apply.record(&header)?;
-        Ok(Receipt::new(header.etag(), now))
+        Ok(Receipt::new(header.etag(), now, header.checksum))
     }
 
-    /// Places the records of an upload that has several; their parts of the manifest.
+    /// Places the records of an upload that has several; their parts of the manifest. Each record
+    /// of a part carries the part's checksum.
     fn segments(
         &mut self,
         group: &mut Group,
         like: &Header,
+        checksum: Option<&Checksum>,
         records: Vec<Written>,
     ) -> Result<Vec<Segment>, StoreError> {
         let mut segments = Vec::new();
         for record in records {
-            let mut header = Header { kind: Kind::Part, metadata: Metadata::default(), checksum: None, ..like.clone() };
+            let mut header =
+                Header { kind: Kind::Part, metadata: Metadata::default(), checksum: checksum.cloned(), ..like.clone() };
             let place = self.place(group, &mut header, record)?;
             segments.push(Segment { place, id: header.id, part: like.parts, reserved: 0, md5: like.md5 });
         }
@@ -181,8 +187,8 @@ impl Committer {
         let piece = match inline {
             // The hasher has let go of it: what is waited for is its answer.
             Some(buffer) => {
-                let mut buffer = Arc::into_inner(buffer)
-                    .ok_or_else(|| StoreError::Index("a payload has two owners".to_owned()))?;
+                let mut buffer =
+                    Arc::into_inner(buffer).ok_or_else(|| StoreError::Index("a payload has two owners".to_owned()))?;
                 buffer.bytes_mut()[..bytes.len()].copy_from_slice(&bytes);
                 buffer
             }
@@ -202,6 +208,7 @@ impl Committer {
 /// A header before its record has a number and a place.
 fn unplaced(bucket: BucketId, key: ObjectKey, created: Timestamp) -> Header {
     Header {
+        version: VERSION,
         kind: Kind::Object,
         lock: Lock::Open,
         header_len: 0,
@@ -239,7 +246,7 @@ fn manifest_record(header: &Header, nonce: [u8; 16]) -> Written {
 
 /// What must hold of a key at the moment its object is replaced.
 fn check(apply: &mut Apply<'_>, bucket: BucketId, key: &ObjectKey, check: &Check) -> Result<(), Failure> {
-    if apply.sub_account(crate::store::index::owner_of(bucket).0)?.is_none() {
+    if !apply.has_bucket(bucket)? {
         return Err(Refusal::NoBucket.into());
     }
     let old = apply.object(bucket, key)?;

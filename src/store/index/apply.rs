@@ -7,15 +7,16 @@ use std::collections::{HashMap, HashSet};
 use redb::{ReadableTable, WriteTransaction};
 
 use super::rows::{
-    AccountRow, AlertRow, AlertState, ObjectRow, PartRow, Row, Stats, SubAccountRow, TrashRow, UploadRow, VolumeRow,
-    slot,
+    AccountRow, AlertRow, AlertState, Done, ObjectRow, OwnBucketRow, PartRow, Row, Stats, SubAccountRow, TrashRow,
+    UploadRow, VolumeRow,
 };
 use super::time_counts::Deltas;
-use super::{Rows, Tables, after_prefix, bucket_of, keys, meta, owner_of};
+use super::{Rows, Tables, after_prefix, bucket_of, is_own, keys, meta, own_bucket_of, owner_of, slot_of};
 use crate::domain::{
     AccountId, Alert, AlertId, AtTheEnd, BucketId, Bytes, Episode, GigabyteSize, Lock, Media, ObjectId, ObjectKey,
     Rules, Step, SubAccountId, Timestamp, UploadId, VolumeId,
 };
+use crate::store::catalog::Hold;
 use crate::store::codec::{Decoder, Encoder};
 use crate::store::error::StoreError;
 use crate::store::event::{Cause, Event};
@@ -35,6 +36,9 @@ pub struct Settings {
 pub struct Effects {
     pub accounts: Vec<(AccountId, Option<AccountRow>)>,
     pub sub_accounts: Vec<(SubAccountId, Option<SubAccountRow>)>,
+    pub own_buckets: Vec<(SubAccountId, Option<OwnBucketRow>)>,
+    /// Room that a decision has set aside until its effects are published.
+    pub holds: Vec<Hold>,
     pub stats: HashMap<SubAccountId, Stats>,
     /// An overwrite is due.
     pub overwrite: bool,
@@ -61,6 +65,8 @@ pub struct Apply<'t> {
     seq: u64,
     now: Timestamp,
     sub_accounts: HashMap<SubAccountId, Option<SubAccountRow>>,
+    /// Which of the own buckets that were asked for are there.
+    own_buckets: HashMap<SubAccountId, bool>,
     stats: HashMap<SubAccountId, Stats>,
     counts: Deltas,
     volumes: HashMap<VolumeId, (i64, i64)>,
@@ -106,6 +112,7 @@ impl<'t> Apply<'t> {
             seq: 0,
             now: Timestamp::default(),
             sub_accounts: HashMap::new(),
+            own_buckets: HashMap::new(),
             stats: HashMap::new(),
             counts: Deltas::default(),
             volumes: HashMap::new(),
@@ -150,7 +157,26 @@ impl<'t> Apply<'t> {
         Ok(self.sub_accounts.get_mut(&id).and_then(Option::as_mut))
     }
 
-    /// A sub-account's counters.
+    /// Whether a bucket is there: its sub-account is not closed, or it is an own bucket that is not deleted.
+    pub fn has_bucket(&mut self, bucket: BucketId) -> Result<bool, StoreError> {
+        let owner = owner_of(bucket);
+        if !is_own(bucket) {
+            return Ok(self.sub_account(owner)?.is_some());
+        }
+        if let Some(there) = self.own_buckets.get(&owner) {
+            return Ok(*there);
+        }
+        let there = self.tables.own_buckets.get(keys::number(owner.get()).as_slice())?.is_some();
+        self.own_buckets.insert(owner, there);
+        Ok(there)
+    }
+
+    /// Room that a decision has set aside stays so until the catalog knows what was decided.
+    pub fn hold_until_published(&mut self, hold: Hold) {
+        self.effects.holds.push(hold);
+    }
+
+    /// The counters of a sub-account or an own bucket.
     pub fn stats(&mut self, id: SubAccountId) -> Result<&mut Stats, StoreError> {
         if !self.stats.contains_key(&id) {
             let row = get(&self.tables.stats, &keys::number(id.get()))?.unwrap_or_default();
@@ -221,9 +247,8 @@ impl<'t> Apply<'t> {
         let segment =
             Segment { place: header.place(), id: header.id, part: header.parts, reserved: 0, md5: header.md5 };
         self.orphans.insert(header.id, segment);
-        let (owner, _) = owner_of(header.bucket);
         let open = self.upload(header.bucket, header.upload)?.is_some_and(|row| row.done.is_none());
-        if !open || self.sub_account(owner)?.is_none() {
+        if !open || !self.has_bucket(header.bucket)? {
             return Ok(());
         }
         let ids = (header.first.get()..=header.id.get()).map(ObjectId::new);
@@ -234,35 +259,36 @@ impl<'t> Apply<'t> {
         if segments.iter().map(|s| s.place.payload_len).sum::<u64>() != header.size {
             return Ok(());
         }
-        let (upload, number) = (header.upload, header.parts);
-        self.put_part(header.bucket, upload, number, segments, header.size, header.md5, header.created)
+        let row = PartRow {
+            size: header.size,
+            md5: header.md5,
+            checksum: header.checksum.clone(),
+            created: header.created,
+            segments,
+        };
+        self.put_part(header.bucket, header.upload, header.parts, &row)
     }
 
-    /// A part is stored: `segments` are its records.
-    #[expect(clippy::too_many_arguments, reason = "a part has so many facts, and one caller besides this file")]
+    /// A part is stored.
     pub fn put_part(
         &mut self,
         bucket: BucketId,
         upload: UploadId,
         number: u16,
-        segments: Vec<Segment>,
-        size: u64,
-        md5: [u8; 16],
-        created: Timestamp,
+        row: &PartRow,
     ) -> Result<(), StoreError> {
-        let (owner, _) = owner_of(bucket);
-        for segment in &segments {
+        let owner = owner_of(bucket);
+        for segment in &row.segments {
             self.orphans.remove(&segment.id);
             self.adopt(segment.place);
         }
         let key = keys::part(upload, number);
         let old = take::<PartRow>(&mut self.tables.parts, &key)?;
-        let row = PartRow { size, md5, created, segments };
         self.tables.parts.insert(key.as_slice(), row.encode().as_slice())?;
-        let lowered = old.as_ref().is_some_and(|o| o.size > size);
+        let lowered = old.as_ref().is_some_and(|o| o.size > row.size);
         let stats = self.stats(owner)?;
-        stats.parts_bytes += size;
-        stats.last_upload = Some(created);
+        stats.parts_bytes += row.size;
+        stats.last_upload = Some(row.created);
         if let Some(old) = old {
             self.stats(owner)?.parts_bytes -= old.size;
             self.trash_segments(&old.segments)?;
@@ -272,7 +298,7 @@ impl<'t> Apply<'t> {
 
     fn put_object(&mut self, header: &Header) -> Result<(), StoreError> {
         let bucket = header.bucket;
-        let (owner, media) = owner_of(bucket);
+        let (owner, slot) = (owner_of(bucket), slot_of(bucket));
         let claimed = self.claim_parts(header)?;
         self.adopt(header.place());
         for segment in &header.segments {
@@ -287,7 +313,7 @@ impl<'t> Apply<'t> {
             self.remove_object(bucket, &header.key, &old)?;
         }
         // What is known to be dead by now has replaced all the same what was there before it.
-        if self.sub_account(owner)?.is_none() || self.foreknowledge.dead.contains(&header.id) {
+        if !self.has_bucket(bucket)? || self.foreknowledge.dead.contains(&header.id) {
             self.trash_segments(&header.segments)?;
             return self.trash(header.place(), header.id);
         }
@@ -312,8 +338,8 @@ impl<'t> Apply<'t> {
             self.tables.segments.insert(keys::segment(header.id, number).as_slice(), value.0.as_slice())?;
         }
         let stats = self.stats(owner)?;
-        stats.files[slot(media)] += 1;
-        stats.bytes[slot(media)] += header.size;
+        stats.files[slot] += 1;
+        stats.bytes[slot] += header.size;
         stats.last_upload = Some(header.created);
         if lock == Lock::Locked {
             stats.locked_files += 1;
@@ -334,7 +360,7 @@ impl<'t> Apply<'t> {
             return Ok(claimed);
         }
         let named: HashSet<ObjectId> = header.segments.iter().map(|s| s.id).collect();
-        let (owner, _) = owner_of(header.bucket);
+        let owner = owner_of(header.bucket);
         for (number, part) in self.upload_parts(header.upload)? {
             self.tables.parts.remove(keys::part(header.upload, number).as_slice())?;
             self.stats(owner)?.parts_bytes -= part.size;
@@ -343,20 +369,20 @@ impl<'t> Apply<'t> {
             claimed.extend(kept.iter().map(|s| s.id));
             self.trash_segments(&rest)?;
         }
-        upload.done = Some((header.etag(), header.created));
+        upload.done = Some(Done { etag: header.etag(), created: header.created, checksum: header.checksum.clone() });
         self.tables.uploads.insert(upload_key.as_slice(), upload.encode().as_slice())?;
         Ok(claimed)
     }
 
     fn remove_object(&mut self, bucket: BucketId, key: &ObjectKey, row: &ObjectRow) -> Result<(), StoreError> {
-        let (owner, media) = owner_of(bucket);
+        let (owner, slot) = (owner_of(bucket), slot_of(bucket));
         let second = row.created.seconds();
         self.tables.objects.remove(keys::object(bucket, key).as_slice())?;
         self.tables.by_time.remove(keys::by_time(bucket, second, key.as_bytes()).as_slice())?;
         self.counts.add(bucket, second, -1);
         let stats = self.stats(owner)?;
-        stats.files[slot(media)] -= 1;
-        stats.bytes[slot(media)] -= row.size.get();
+        stats.files[slot] -= 1;
+        stats.bytes[slot] -= row.size.get();
         if row.lock == Lock::Locked {
             stats.locked_files -= 1;
             stats.locked_bytes -= row.size.get();
@@ -489,7 +515,7 @@ impl<'t> Apply<'t> {
                 self.withdraw(*sub_account, |_| true)
             }
             Event::CreateUpload { bucket, upload, row } => {
-                if self.sub_account(owner_of(*bucket).0)?.is_none() {
+                if !self.has_bucket(*bucket)? {
                     // A rebuild: it was closed, and its files were still being deleted.
                     return Ok(());
                 }
@@ -509,6 +535,22 @@ impl<'t> Apply<'t> {
             Event::PutAlert { id, row } => self.put_alert(*id, row),
             Event::Audit { entry } => self.audit(entry),
             Event::Dead { .. } | Event::Mark { .. } | Event::SnapshotEnd => Ok(()),
+            Event::PutOwnBucket { id, row } => {
+                let id = if id.get() == 0 { SubAccountId::new(self.seq) } else { *id };
+                self.stats(id)?;
+                self.tables.own_buckets.insert(keys::number(id.get()).as_slice(), row.encode().as_slice())?;
+                self.own_buckets.insert(id, true);
+                self.effects.own_buckets.push((id, Some(row.clone())));
+                Ok(())
+            }
+            Event::DeleteOwnBucket { id } => {
+                self.tables.own_buckets.remove(keys::number(id.get()).as_slice())?;
+                self.own_buckets.insert(*id, false);
+                self.effects.own_buckets.push((*id, None));
+                self.tables.closing.insert(keys::number(id.get()).as_slice(), [].as_slice())?;
+                self.effects.closing = true;
+                Ok(())
+            }
         }
     }
 
@@ -553,7 +595,7 @@ impl<'t> Apply<'t> {
             return Ok(());
         }
         row.lock = lock;
-        let (owner, _) = owner_of(bucket);
+        let owner = owner_of(bucket);
         let size = row.size.get();
         let stats = self.stats(owner)?;
         match lock {
@@ -614,7 +656,7 @@ impl<'t> Apply<'t> {
     }
 
     fn abort_upload(&mut self, bucket: BucketId, upload: UploadId) -> Result<(), StoreError> {
-        let (owner, _) = owner_of(bucket);
+        let owner = owner_of(bucket);
         self.tables.uploads.remove(keys::upload(bucket, upload).as_slice())?;
         let mut freed = 0;
         for (number, part) in self.upload_parts(upload)? {
@@ -747,11 +789,10 @@ impl<'t> Apply<'t> {
         Ok(())
     }
 
-    /// Deletes up to `most` files of a closed sub-account; says whether that was all of it.
+    /// Deletes up to `most` files of a closed sub-account or a deleted own bucket; says whether that was all of it.
     pub fn purge(&mut self, id: SubAccountId, most: usize) -> Result<bool, StoreError> {
         let mut left = most;
-        for media in [Media::Recording, Media::Picture] {
-            let bucket = bucket_of(id, media);
+        for bucket in [bucket_of(id, Media::Recording), bucket_of(id, Media::Picture), own_bucket_of(id)] {
             let prefix = keys::number(bucket.get());
             let end = keys::number(bucket.get() + 1);
             let mut found = Vec::new();

@@ -21,8 +21,10 @@ use super::volume::record::Extent;
 use crate::domain::{AlertId, BucketId, Media, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId, VolumeId};
 use crate::world::{Disk, DiskFile};
 
-/// Version of every on-disk format together, as `status` shows it.
-pub const FORMAT: u32 = 1;
+/// Version of every on-disk format together, as `status` shows it. 2: own buckets.
+pub const FORMAT: u32 = 2;
+/// The oldest index that this program brings up to date at a start, by making the tables that it lacks.
+pub const FORMAT_OLDEST: u32 = 1;
 
 /// Keys and values are our own bytes: how redb encodes types is none of our formats' business.
 pub type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -58,9 +60,11 @@ tables! {
     accounts = "accounts";
     /// Sub-account id → [`rows::SubAccountRow`].
     sub_accounts = "sub_accounts";
-    /// Sub-account id → nothing: closed, its files are still being deleted.
+    /// Own bucket id → [`rows::OwnBucketRow`].
+    own_buckets = "own_buckets";
+    /// Sub-account or own bucket id → nothing: closed, its files are still being deleted.
     closing = "closing";
-    /// Sub-account id → [`rows::Stats`].
+    /// Sub-account or own bucket id → [`rows::Stats`].
     stats = "stats";
     /// Bucket id, key → [`rows::ObjectRow`]: sorts as S3 lists.
     objects = "objects";
@@ -68,7 +72,7 @@ tables! {
     by_time = "by_time";
     /// Bucket id, level, node → count: see [`time_counts`].
     time_counts = "time_counts";
-    /// Sub-account id, creation ms, object id → bucket id, size, key: the order of overwrite.
+    /// Sub-account or own bucket id, creation ms, object id → bucket id, size, key: the order of overwrite.
     unlocked = "unlocked";
     /// Object id, number → segment.
     segments = "segments";
@@ -104,10 +108,27 @@ pub fn bucket_of(sub_account: SubAccountId, media: Media) -> BucketId {
     BucketId::new(sub_account.get() * 4 + rows::slot(media) as u64)
 }
 
-/// The inverse of [`bucket_of`].
-pub fn owner_of(bucket: BucketId) -> (SubAccountId, Media) {
-    let media = if bucket.get().is_multiple_of(4) { Media::Recording } else { Media::Picture };
-    (SubAccountId::new(bucket.get() / 4), media)
+/// What an own bucket's id has behind its owner's.
+const OWN: u64 = 2;
+
+/// The bucket id of an own bucket, which is the owner of its files.
+pub fn own_bucket_of(owner: SubAccountId) -> BucketId {
+    BucketId::new(owner.get() * 4 + OWN)
+}
+
+/// Whose the files of a bucket are: a sub-account, or an own bucket.
+pub fn owner_of(bucket: BucketId) -> SubAccountId {
+    SubAccountId::new(bucket.get() / 4)
+}
+
+/// Whether a bucket is one of an account's own.
+pub fn is_own(bucket: BucketId) -> bool {
+    bucket.get() % 4 == OWN
+}
+
+/// Where a bucket's files are counted: pictures by themselves, the rest together.
+pub fn slot_of(bucket: BucketId) -> usize {
+    rows::slot(if bucket.get() % 4 == 1 { Media::Picture } else { Media::Recording })
 }
 
 /// Keys of the tables.

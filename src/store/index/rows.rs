@@ -4,25 +4,31 @@
 //! in which `encode` writes them here.
 
 use crate::domain::{
-    AccessKey, AccountId, AccountName, Alert, AtTheEnd, BucketName, Bytes, CallbackProfile, ETag, Episode, Gigabytes,
-    Lock, Media, Metadata, ObjectId, ObjectKey, Space, SubAccountId, Timestamp,
+    AccessKey, AccountId, AccountName, Alert, AtTheEnd, BucketName, Bytes, CallbackProfile, Checksum, ChecksumKind,
+    ChecksumPlan, ChecksumType, ETag, Episode, Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Space,
+    SubAccountId, Timestamp,
 };
 use crate::store::codec::{Decoder, Encoder, Malformed};
-use crate::store::volume::record::{Extent, Place, Segment};
-
-const FORMAT: u8 = 1;
+use crate::store::volume::record::{Extent, Place, Segment, checksum_code};
 
 /// A value of the index.
 pub trait Row: Sized {
     /// Names it in errors.
     const WHAT: &'static str;
+    /// The format that is written, its first byte.
+    const FORMAT: u8 = 1;
     fn write(&self, out: &mut Encoder);
     fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed>;
+
+    /// Reads what an older format wrote.
+    fn read_older(_format: u8, _input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Err(Malformed(Self::WHAT))
+    }
 
     /// The value's bytes.
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();
-        out.u8(FORMAT);
+        out.u8(Self::FORMAT);
         self.write(&mut out);
         out.take()
     }
@@ -30,10 +36,8 @@ pub trait Row: Sized {
     /// Reads the value's bytes, all of them.
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut input = Decoder::new(bytes, Self::WHAT);
-        if input.u8()? != FORMAT {
-            return Err(Malformed(Self::WHAT));
-        }
-        let row = Self::read(&mut input)?;
+        let format = input.u8()?;
+        let row = if format == Self::FORMAT { Self::read(&mut input) } else { Self::read_older(format, &mut input) }?;
         input.end()?;
         Ok(row)
     }
@@ -68,7 +72,16 @@ pub struct SubAccountRow {
     pub created: Timestamp,
 }
 
-/// What is kept of a sub-account so that nothing has to be counted. Exact at every commit.
+/// A bucket that an account's administration key made. Its id is an owner's, as a sub-account's is: its files
+/// are counted for it, and its account's space is what is left for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnBucketRow {
+    pub account: AccountId,
+    pub name: BucketName,
+    pub created: Timestamp,
+}
+
+/// What is kept of a sub-account, or of an own bucket, so that nothing has to be counted. Exact at every commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Files: recordings, pictures.
@@ -111,8 +124,18 @@ pub struct UploadRow {
     pub metadata: Metadata,
     pub lock: Lock,
     pub created: Timestamp,
+    /// Which checksum the object is to have, where that was said.
+    pub checksum: Option<ChecksumPlan>,
     /// What completing it answered, so that a repeat is answered alike.
-    pub done: Option<(ETag, Timestamp)>,
+    pub done: Option<Done>,
+}
+
+/// What completing a multipart upload answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    pub etag: ETag,
+    pub created: Timestamp,
+    pub checksum: Option<Checksum>,
 }
 
 /// A part of a multipart upload under way.
@@ -120,6 +143,7 @@ pub struct UploadRow {
 pub struct PartRow {
     pub size: u64,
     pub md5: [u8; 16],
+    pub checksum: Option<Checksum>,
     pub created: Timestamp,
     pub segments: Vec<Segment>,
 }
@@ -241,6 +265,21 @@ fn etag(input: &mut Decoder<'_>) -> Result<ETag, Malformed> {
     Ok(ETag { md5: input.array()?, parts: input.u16()? })
 }
 
+fn checksum_kind(input: &mut Decoder<'_>) -> Result<ChecksumKind, Malformed> {
+    let code = input.u8()?;
+    ChecksumKind::ALL.into_iter().find(|&kind| checksum_code(kind) == code).ok_or(Malformed("kind of checksum"))
+}
+
+fn checksum(input: &mut Decoder<'_>) -> Result<Option<Checksum>, Malformed> {
+    input.option(|i| Ok(Checksum { kind: checksum_kind(i)?, parts: i.u16()?, digest: i.bytes()?.to_vec() }))
+}
+
+fn put_checksum(out: &mut Encoder, checksum: Option<&Checksum>) {
+    out.option(checksum, |o, sum| {
+        o.u8(checksum_code(sum.kind)).u16(sum.parts).bytes(&sum.digest);
+    });
+}
+
 impl Row for AccountRow {
     const WHAT: &'static str = "account row";
 
@@ -305,6 +344,18 @@ impl Row for SubAccountRow {
     }
 }
 
+impl Row for OwnBucketRow {
+    const WHAT: &'static str = "own bucket row";
+
+    fn write(&self, out: &mut Encoder) {
+        out.u64(self.account.get()).text(self.name.as_str()).i64(self.created.millis());
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Ok(Self { account: AccountId::new(input.u64()?), name: input.parsed()?, created: timestamp(input)? })
+    }
+}
+
 impl Row for Stats {
     const WHAT: &'static str = "counters row";
 
@@ -361,22 +412,9 @@ impl Row for ObjectRow {
     }
 }
 
-impl Row for UploadRow {
-    const WHAT: &'static str = "upload row";
-
-    fn write(&self, out: &mut Encoder) {
-        out.text(self.key.as_str()).u32(u32::try_from(self.metadata.0.len()).unwrap_or(u32::MAX));
-        for (name, value) in &self.metadata.0 {
-            out.text(name).bytes(value);
-        }
-        put_lock(out, self.lock);
-        out.i64(self.created.millis());
-        out.option(self.done, |o, (tag, at)| {
-            o.raw(&tag.md5).u16(tag.parts).i64(at.millis());
-        });
-    }
-
-    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+impl UploadRow {
+    /// Format 1 knew of no checksums.
+    fn read_format(format: u8, input: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let key = input.parsed()?;
         let mut metadata = Metadata::default();
         for _ in 0..input.u32()? {
@@ -387,16 +425,69 @@ impl Row for UploadRow {
             metadata,
             lock: lock(input)?,
             created: timestamp(input)?,
-            done: input.option(|i| Ok((etag(i)?, timestamp(i)?)))?,
+            checksum: if format == 1 { None } else { input.option(plan)? },
+            done: input.option(|i| {
+                let (etag, created) = (etag(i)?, timestamp(i)?);
+                Ok(Done { etag, created, checksum: if format == 1 { None } else { checksum(i)? } })
+            })?,
         })
+    }
+}
+
+fn plan(input: &mut Decoder<'_>) -> Result<ChecksumPlan, Malformed> {
+    let kind = checksum_kind(input)?;
+    Ok(ChecksumPlan { kind, covers: if input.bool()? { ChecksumType::Composite } else { ChecksumType::FullObject } })
+}
+
+impl Row for UploadRow {
+    const WHAT: &'static str = "upload row";
+    const FORMAT: u8 = 2;
+
+    fn write(&self, out: &mut Encoder) {
+        out.text(self.key.as_str()).u32(u32::try_from(self.metadata.0.len()).unwrap_or(u32::MAX));
+        for (name, value) in &self.metadata.0 {
+            out.text(name).bytes(value);
+        }
+        put_lock(out, self.lock);
+        out.i64(self.created.millis());
+        out.option(self.checksum, |o, plan| {
+            o.u8(checksum_code(plan.kind)).bool(plan.covers == ChecksumType::Composite);
+        });
+        out.option(self.done.as_ref(), |o, done| {
+            o.raw(&done.etag.md5).u16(done.etag.parts).i64(done.created.millis());
+            put_checksum(o, done.checksum.as_ref());
+        });
+    }
+
+    fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Self::read_format(Self::FORMAT, input)
+    }
+
+    fn read_older(format: u8, input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        if format == 1 { Self::read_format(format, input) } else { Err(Malformed(Self::WHAT)) }
+    }
+}
+
+impl PartRow {
+    /// Format 1 knew of no checksums.
+    fn read_format(format: u8, input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let (size, md5, created) = (input.u64()?, input.array()?, timestamp(input)?);
+        let checksum = if format == 1 { None } else { checksum(input)? };
+        let mut segments = Vec::new();
+        for _ in 0..input.u32()? {
+            segments.push(Segment::decode(input)?);
+        }
+        Ok(Self { size, md5, checksum, created, segments })
     }
 }
 
 impl Row for PartRow {
     const WHAT: &'static str = "part row";
+    const FORMAT: u8 = 2;
 
     fn write(&self, out: &mut Encoder) {
         out.u64(self.size).raw(&self.md5).i64(self.created.millis());
+        put_checksum(out, self.checksum.as_ref());
         out.u32(u32::try_from(self.segments.len()).unwrap_or(u32::MAX));
         for segment in &self.segments {
             segment.encode(out);
@@ -404,12 +495,11 @@ impl Row for PartRow {
     }
 
     fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        let (size, md5, created) = (input.u64()?, input.array()?, timestamp(input)?);
-        let mut segments = Vec::new();
-        for _ in 0..input.u32()? {
-            segments.push(Segment::decode(input)?);
-        }
-        Ok(Self { size, md5, created, segments })
+        Self::read_format(Self::FORMAT, input)
+    }
+
+    fn read_older(format: u8, input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        if format == 1 { Self::read_format(format, input) } else { Err(Malformed(Self::WHAT)) }
     }
 }
 
@@ -516,6 +606,75 @@ mod tests {
             "01010000000000000007000000000001000000000144cc7abe7b030303030303030303030303030303030000000000010000000000001000000010000000000000010000"
         );
         assert_eq!(ObjectRow::decode(&object().encode()), Ok(object()));
+    }
+
+    #[test]
+    fn an_upload_and_a_part_of_format_one_are_still_read() {
+        let old = "01000000016b00000000010000000000000005010303030303030303030303030303030300020000000000000006";
+        let done = Done { etag: ETag { md5: [3; 16], parts: 2 }, created: Timestamp::from_millis(6), checksum: None };
+        let upload = UploadRow {
+            key: "k".parse().unwrap(),
+            metadata: Metadata::default(),
+            lock: Lock::Locked,
+            created: Timestamp::from_millis(5),
+            checksum: None,
+            done: Some(done),
+        };
+        assert_eq!(UploadRow::decode(&hex::decode(old).unwrap()), Ok(upload));
+        let old = "010000000000000007030303030303030303030303030303030000000000000005".to_owned()
+            + "00000001000000010000000000001000000010000000000000000007000000000000000900020000000003030303030303030303030303030303";
+        let segment = Segment {
+            place: Place { volume: VolumeId::new(1), offset: 4096, header_len: 4096, payload_len: 7 },
+            id: ObjectId::new(9),
+            part: 2,
+            reserved: 0,
+            md5: [3; 16],
+        };
+        let part = PartRow {
+            size: 7,
+            md5: [3; 16],
+            checksum: None,
+            created: Timestamp::from_millis(5),
+            segments: vec![segment],
+        };
+        assert_eq!(PartRow::decode(&hex::decode(old).unwrap()), Ok(part));
+    }
+
+    #[test]
+    fn an_upload_and_a_part_of_format_two_are_frozen() {
+        let checksum = Checksum { kind: ChecksumKind::Crc32, digest: vec![1, 2, 3, 4], parts: 2 };
+        let done = Done {
+            etag: ETag { md5: [3; 16], parts: 2 },
+            created: Timestamp::from_millis(6),
+            checksum: Some(checksum.clone()),
+        };
+        let upload = UploadRow {
+            key: "k".parse().unwrap(),
+            metadata: Metadata::default(),
+            lock: Lock::Open,
+            created: Timestamp::from_millis(5),
+            checksum: Some(ChecksumPlan { kind: ChecksumKind::Crc32, covers: ChecksumType::Composite }),
+            done: Some(done),
+        };
+        assert_eq!(
+            hex::encode(upload.encode()),
+            "02000000016b00000000000000000000000005010101010303030303030303030303030303030300020000000000000006\
+             010100020000000401020304"
+        );
+        assert_eq!(UploadRow::decode(&upload.encode()), Ok(upload));
+        let part = PartRow {
+            size: 7,
+            md5: [3; 16],
+            checksum: Some(Checksum { parts: 0, ..checksum }),
+            created: Timestamp::from_millis(5),
+            segments: Vec::new(),
+        };
+        assert_eq!(
+            hex::encode(part.encode()),
+            "020000000000000007030303030303030303030303030303030000000000000005010100000000000401020304\
+             00000000"
+        );
+        assert_eq!(PartRow::decode(&part.encode()), Ok(part));
     }
 
     #[test]

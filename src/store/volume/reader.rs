@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes as Buf;
 
-use super::record::{BLOCK, BLOCK_LEN, Header, block_sum};
+use super::record::{BLOCK, BLOCK_LEN, Header};
 use super::{Volume, Volumes};
 use crate::domain::ObjectId;
 use crate::store::buffer::Buffer;
 use crate::store::error::{Doing, StoreError};
 use crate::store::volume::record::Place;
+
+/// A payload up to this is read together with its header, where all of it is wanted.
+const WITH_HEADER_MAX: u64 = 4 * BLOCK;
+/// So far the disk is told ahead of what will be read.
+const AHEAD_MAX: u64 = 2 << 20;
 
 /// One record, open for reading.
 #[derive(Clone, Debug)]
@@ -22,14 +27,16 @@ pub struct RecordReader {
 
 impl RecordReader {
     /// Opens the record at `place`, which must be commit `id`'s: a header that belongs to another
-    /// is damage, not an answer. `ahead` reads the payload in the same go.
-    pub async fn open(volumes: &Volumes, place: Place, id: ObjectId, ahead: bool) -> Result<Self, StoreError> {
+    /// is damage, not an answer. Where all of it is wanted, a short payload is read in the same go.
+    pub async fn open(volumes: &Volumes, place: Place, id: ObjectId, all: bool) -> Result<Self, StoreError> {
         let volume = volumes
             .get(place.volume)
             .ok_or_else(|| StoreError::Damaged(format!("volume {} is not there", place.volume)))?;
         let header_len = place.header_len as usize;
+        let ahead = all && place.payload_len <= WITH_HEADER_MAX;
         let payload_len = if ahead { usize::try_from(place.payload_len).unwrap_or(0) } else { 0 };
-        let bytes = read(volumes, &volume, header_len + payload_len, place.offset).await?;
+        let soon = if all && !ahead { place.payload_len } else { 0 };
+        let bytes = read(volumes, &volume, header_len + payload_len, place.offset, soon).await?;
         let header = Self::check(&volume, place, id, &bytes.bytes()[..header_len])?;
         let ahead = ahead.then(|| Buf::from_owner(bytes).slice(header_len..));
         Ok(Self { volume, header: Arc::new(header), ahead })
@@ -73,15 +80,16 @@ impl RecordReader {
         self.header.payload_len.div_ceil(BLOCK)
     }
 
-    /// Blocks `first` to `last` (included), verified; their bytes in one piece.
-    pub async fn read(&self, volumes: &Volumes, first: u64, last: u64) -> Result<Buf, StoreError> {
+    /// Blocks `first` to `last` (included), verified; their bytes in one piece. `soon` is how many bytes
+    /// behind them will be wanted next.
+    pub async fn read(&self, volumes: &Volumes, first: u64, last: u64, soon: u64) -> Result<Buf, StoreError> {
         let (at, len) = self.span(first, last);
         let bytes = match &self.ahead {
             Some(payload) => {
                 let from = usize::try_from(first * BLOCK).unwrap_or(usize::MAX).min(payload.len());
                 payload.slice(from..(from + len).min(payload.len()))
             }
-            None => Buf::from_owner(read(volumes, &self.volume, len, at).await?),
+            None => Buf::from_owner(read(volumes, &self.volume, len, at, soon).await?),
         };
         self.verify(first, &bytes)?;
         Ok(bytes)
@@ -113,7 +121,7 @@ impl RecordReader {
     fn verify(&self, first: u64, bytes: &[u8]) -> Result<(), StoreError> {
         for (number, block) in (first..).zip(bytes.chunks(BLOCK_LEN)) {
             let right = usize::try_from(number).ok().and_then(|n| self.header.blocks.get(n));
-            if right != Some(&block_sum(&self.header.nonce, number, block)) {
+            if right != Some(&self.header.block_sum(number, block)) {
                 return Err(StoreError::Damaged(format!(
                     "volume {}, record at {}, block {number}: the bytes do not match their checksum",
                     self.volume.id, self.header.offset
@@ -124,16 +132,18 @@ impl RecordReader {
     }
 }
 
-/// Bytes of a volume: at once where they are in memory, else by a thread that may wait.
-async fn read(volumes: &Volumes, volume: &Arc<Volume>, len: usize, at: u64) -> Result<Buffer, StoreError> {
+/// Bytes of a volume: at once where they are in memory, else by a thread that may wait. `soon` is how
+/// many bytes behind them will be wanted next: where the disk has to be asked, it is told of those too.
+async fn read(volumes: &Volumes, volume: &Arc<Volume>, len: usize, at: u64, soon: u64) -> Result<Buffer, StoreError> {
     let mut bytes = volumes.buffers.take_to_fill(len);
     if volume.file.read_cached_at(bytes.bytes_mut(), at).doing(|| format!("read volume {}", volume.id))? {
         return Ok(bytes);
     }
     let file = Arc::clone(volume);
-    volumes
-        .lane(volume)
-        .run(move || file.file.read_exact_at(bytes.bytes_mut(), at).map(|()| bytes))
-        .await?
-        .doing(|| format!("read volume {}", volume.id))
+    let read = move || {
+        // The system's own looking ahead is for one reader a file, and here are many.
+        file.file.will_read(at, len as u64 + soon.min(AHEAD_MAX));
+        file.file.read_exact_at(bytes.bytes_mut(), at).map(|()| bytes)
+    };
+    volumes.lane(volume).run(read).await?.doing(|| format!("read volume {}", volume.id))
 }

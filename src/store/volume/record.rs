@@ -5,7 +5,7 @@
 //! payload  the bytes as they came, padded to 4,096
 //!
 //! [0..8]     magic "kdrecord"
-//! [8..10]    format version, 1                         u16 BE, as all numbers
+//! [8..10]    format version, 2                         u16 BE, as all numbers
 //! [10]       kind: 1 object, 2 part, 3 manifest
 //! [11]       flags: bit 0 = locked when it was put
 //! [12..16]   bytes of the header, padding included     u32
@@ -24,13 +24,18 @@
 //! [134..142] sequence number of the first record of its upload or part  u64
 //! [142..150] sequence number of the change before its group  u64
 //! [150..166] BLAKE3 of [0..16] and [32..150], keyed with the volume's key
-//! then       kind of checksum (u8, 0 = none), its digest (bytes), key (text), number of kept
-//!            headers (u32), each name (text) and value (bytes), number of blocks (u32), each
-//!            block's checksum (16), number of segments (u32), each segment (54)
+//! then       kind of checksum (u8, 0 = none, bit 7: it covers the parts' digests), its digest
+//!            (bytes), key (text), number of kept headers (u32), each name (text) and value (bytes),
+//!            number of blocks (u32), each block's checksum (16), number of segments (u32), each
+//!            segment (54)
 //! ```
 //!
+//! Version 1 had no bit 7 in the kind of checksum, its parts had none, and its blocks were summed
+//! otherwise; else it is the same, and is read.
+//!
 //! `bytes` and `text` have their length in front as u32. A block is 64 KiB of payload, the last
-//! one shorter; its checksum is BLAKE3 over nonce, block number (u64 BE) and bytes, cut to 16:
+//! one shorter; its checksum is BLAKE3 over the bytes, cut to 16, keyed with nonce, block number (u64
+//! BE) and eight zeros (version 1: not keyed, over nonce, number and bytes, which costs half as much again):
 //! a block that was swapped, or belongs to another record, is seen. The header's key is random
 //! and lies in the volume's first sector, so that no uploaded bytes can pass for a header; the
 //! second checksum says so before the length of the header is believed.
@@ -40,7 +45,8 @@
 //! cut by a power failure: every group is synced before the next is begun.
 
 use crate::domain::{
-    BucketId, Checksum, ChecksumKind, ETag, Lock, Metadata, ObjectId, ObjectKey, Timestamp, UploadId, VolumeId,
+    BucketId, Checksum, ChecksumKind, ChecksumType, ETag, Lock, Metadata, ObjectId, ObjectKey, Timestamp, UploadId,
+    VolumeId,
 };
 use crate::store::codec::{Decoder, Encoder, Malformed};
 
@@ -59,7 +65,12 @@ const _: () = assert!(8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 16 + 2 + 16 
 const FIXED_SUM: usize = FIXED - 16;
 
 const MAGIC: &[u8; 8] = b"kdrecord";
-const VERSION: u16 = 1;
+/// What is written.
+pub const VERSION: u16 = 2;
+/// The oldest version that is read.
+const OLDEST: u16 = 1;
+/// Set in the kind of a checksum that covers the digests of the parts in the tag.
+const COMPOSITE: u8 = 0x80;
 /// No header is longer: a manifest of more than a million records.
 pub const HEADER_MAX: u32 = 64 << 20;
 /// Room for a checksum that arrives only with the trailer.
@@ -123,6 +134,8 @@ pub enum Kind {
 /// A record's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
+    /// The format version that it was written in: how its blocks are summed.
+    pub version: u16,
     pub kind: Kind,
     pub lock: Lock,
     /// Bytes of the header with its padding.
@@ -164,8 +177,16 @@ pub fn header_len(key: &ObjectKey, metadata: &Metadata, payload_max: u64, segmen
     sectors(fields as u64 + payload_max.div_ceil(BLOCK) * 16)
 }
 
-/// The checksum of block `number` of the record with this nonce.
+/// The checksum of block `number` of a record that is written now, with this nonce.
 pub fn block_sum(nonce: &[u8; 16], number: u64, bytes: &[u8]) -> BlockSum {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(nonce);
+    key[16..24].copy_from_slice(&number.to_be_bytes());
+    truncated(&blake3::keyed_hash(&key, bytes))
+}
+
+/// As [`block_sum`], in records of version 1.
+fn block_sum_of_version_1(nonce: &[u8; 16], number: u64, bytes: &[u8]) -> BlockSum {
     let mut hasher = blake3::Hasher::new();
     hasher.update(nonce).update(&number.to_be_bytes()).update(bytes);
     truncated(&hasher.finalize())
@@ -261,6 +282,15 @@ impl Header {
         Place { volume: self.volume, offset: self.offset, header_len: self.header_len, payload_len: self.payload_len }
     }
 
+    /// The checksum that block `number` has if its bytes are these.
+    pub fn block_sum(&self, number: u64, bytes: &[u8]) -> BlockSum {
+        if self.version > 1 {
+            block_sum(&self.nonce, number, bytes)
+        } else {
+            block_sum_of_version_1(&self.nonce, number, bytes)
+        }
+    }
+
     /// The object's tag.
     pub fn etag(&self) -> ETag {
         ETag { md5: self.md5, parts: self.parts }
@@ -277,7 +307,10 @@ impl Header {
         let fixed_sum = fixed_sum(key, &out.0);
         out.raw(&fixed_sum);
         match &self.checksum {
-            Some(sum) => out.u8(checksum_code(sum.kind)).bytes(&sum.digest),
+            Some(sum) => {
+                let composite = if sum.covers() == ChecksumType::Composite { COMPOSITE } else { 0 };
+                out.u8(checksum_code(sum.kind) | composite).bytes(&sum.digest)
+            }
             None => out.u8(0).bytes(&[]),
         };
         out.text(self.key.as_str());
@@ -308,7 +341,7 @@ impl Header {
             return None;
         }
         let mut input = Decoder::new(first, "record header");
-        if input.raw(8).ok()? != MAGIC || input.u16().ok()? != VERSION {
+        if input.raw(8).ok()? != MAGIC || !(OLDEST..=VERSION).contains(&input.u16().ok()?) {
             return None;
         }
         input.raw(2).ok()?;
@@ -328,7 +361,11 @@ impl Header {
             return Err(Malformed("record header: its checksum does not match"));
         }
         let mut input = Decoder::new(bytes, WHAT);
-        if input.raw(8)? != MAGIC || input.u16()? != VERSION {
+        if input.raw(8)? != MAGIC {
+            return Err(Malformed(WHAT));
+        }
+        let version = input.u16()?;
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(Malformed(WHAT));
         }
         let kind = match input.u8()? {
@@ -359,9 +396,11 @@ impl Header {
         input.raw(16)?;
         let code = input.u8()?;
         let digest = input.bytes()?.to_vec();
+        let composite = version > 1 && code & COMPOSITE != 0;
+        let code = if composite { code & !COMPOSITE } else { code };
         let checksum = match ChecksumKind::ALL.into_iter().find(|&k| checksum_code(k) == code) {
-            Some(kind) => Some(Checksum { kind, digest }),
-            None if code == 0 => None,
+            Some(kind) => Some(Checksum { kind, digest, parts: if composite { parts } else { 0 } }),
+            None if code == 0 && !composite => None,
             None => return Err(Malformed(WHAT)),
         };
         let key = input.parsed()?;
@@ -381,6 +420,7 @@ impl Header {
             return Err(Malformed("record header: it has not as many checksums as blocks"));
         }
         Ok(Self {
+            version,
             kind,
             lock,
             header_len,
@@ -416,6 +456,7 @@ mod tests {
         let metadata = Metadata(vec![("content-type".to_owned(), b"video/mp4".to_vec())]);
         let len = header_len(&key, &metadata, 100_000, 1);
         Header {
+            version: VERSION,
             kind: Kind::Object,
             lock: Lock::Locked,
             header_len: u32::try_from(len).unwrap(),
@@ -432,7 +473,7 @@ mod tests {
             size: 100_000,
             first: ObjectId::new(42),
             group: 40,
-            checksum: Some(Checksum { kind: ChecksumKind::Crc32c, digest: vec![1, 2, 3, 4] }),
+            checksum: Some(Checksum { kind: ChecksumKind::Crc32c, digest: vec![1, 2, 3, 4], parts: 0 }),
             key,
             metadata,
             blocks: vec![[2; 16], [3; 16]],
@@ -455,12 +496,44 @@ mod tests {
     }
 
     #[test]
-    fn version_one_is_frozen() {
-        let bytes = header().encode(&[5; 32]);
+    fn a_header_of_version_one_is_still_read() {
+        let bytes = include_bytes!("../../../tests/data/format/v1/record-header.bin");
         assert_eq!(
-            blake3::hash(&bytes).to_hex().as_str(),
+            blake3::hash(bytes).to_hex().as_str(),
             include_str!("../../../tests/data/format/v1/record-header.blake3").trim()
         );
+        assert_eq!(Header::peek_len(bytes, &[5; 32]), Some(4096));
+        assert_eq!(Header::decode(bytes, &[5; 32]), Ok(Header { version: 1, ..header() }));
+    }
+
+    /// A multipart object with a checksum over its parts' digests.
+    fn composite() -> Header {
+        let checksum = Some(Checksum { kind: ChecksumKind::Sha256, digest: vec![8; 32], parts: 2 });
+        Header { kind: Kind::Manifest, parts: 2, checksum, ..header() }
+    }
+
+    #[test]
+    fn version_two_is_frozen() {
+        let bytes = composite().encode(&[5; 32]);
+        assert_eq!(
+            blake3::hash(&bytes).to_hex().as_str(),
+            include_str!("../../../tests/data/format/v2/record-header.blake3").trim()
+        );
+        assert_eq!(Header::decode(&bytes, &[5; 32]), Ok(composite()));
+    }
+
+    #[test]
+    fn a_version_of_the_future_is_no_header() {
+        let key = [5; 32];
+        let mut bytes = header().encode(&key);
+        bytes[8..10].copy_from_slice(&(VERSION + 1).to_be_bytes());
+        let fixed = fixed_sum(&key, &bytes[..FIXED_SUM]);
+        bytes[FIXED_SUM..FIXED].copy_from_slice(&fixed);
+        bytes[16..32].fill(0);
+        let sum = truncated(&blake3::keyed_hash(&key, &bytes));
+        bytes[16..32].copy_from_slice(&sum);
+        assert_eq!(Header::peek_len(&bytes, &key), None);
+        assert_eq!(Header::decode(&bytes, &key), Err(Malformed("record header")));
     }
 
     #[test]
@@ -476,6 +549,11 @@ mod tests {
         let here = block_sum(&[1; 16], 0, &bytes);
         assert_ne!(here, block_sum(&[1; 16], 1, &bytes));
         assert_ne!(here, block_sum(&[2; 16], 0, &bytes));
+        // Both ways are frozen: what was written stays readable.
+        assert_eq!(hex::encode(here), "a6ac3bf7db1f775a7f8ee36d5c8a4471");
+        let one = Header { version: 1, nonce: [1; 16], ..header() };
+        assert_eq!(hex::encode(one.block_sum(0, &bytes)), "8274b5b3ab448736357ef44a8f8929ca");
+        assert_eq!(Header { version: 2, ..one }.block_sum(0, &bytes), here);
     }
 
     proptest! {

@@ -157,8 +157,7 @@ impl RecordWriter {
         let lane = self.volumes.lane(&volume).clone();
         let at = reservation.extent.offset + self.header_len + self.written;
         let write = move || {
-            let done =
-                volume.file.write_pieces_at(&[full.bytes()], at).doing(|| format!("write volume {}", volume.id));
+            let done = volume.file.write_pieces_at(&[full.bytes()], at).doing(|| format!("write volume {}", volume.id));
             // It went along: where the upload is dropped meanwhile, its room is given back only now that
             // nothing is written into it any more.
             drop(reservation);

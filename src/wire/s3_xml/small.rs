@@ -2,7 +2,6 @@
 
 use super::{MalformedXml, Step, Writer, quoted, s3_time, walk};
 use crate::domain::{Checksum, Lock, Timestamp};
-use crate::wire::s3_checksum;
 
 /// Reads `LegalHold`.
 ///
@@ -26,6 +25,23 @@ pub fn read_legal_hold(body: &[u8]) -> Result<Lock, MalformedXml> {
     lock.ok_or(MalformedXml)
 }
 
+/// Reads `CreateBucketConfiguration`, which may name a region and much that is not for this store.
+///
+/// # Errors
+/// [`MalformedXml`]: not XML, or of another kind.
+pub fn read_create_bucket(body: &[u8]) -> Result<Option<String>, MalformedXml> {
+    let mut region = None;
+    walk(body, |path, step| match (path, step) {
+        (["CreateBucketConfiguration", "LocationConstraint"], Step::Close(text)) => {
+            region = Some(text.trim().to_owned());
+            Ok(())
+        }
+        ([root, ..], Step::Open) if *root != "CreateBucketConfiguration" => Err(MalformedXml),
+        _ => Ok(()),
+    })?;
+    Ok(region)
+}
+
 /// `LegalHold`.
 pub fn legal_hold(lock: Lock) -> String {
     let mut w = Writer::new("LegalHold");
@@ -39,8 +55,7 @@ pub fn copied(part: bool, etag: &str, modified: Timestamp, checksum: Option<&Che
     let mut w = Writer::new(root);
     w.text("LastModified", &s3_time::iso(modified)).text("ETag", &quoted(etag));
     if let Some(checksum) = checksum {
-        let name = checksum.kind.header().trim_start_matches("x-amz-checksum-").to_ascii_uppercase();
-        w.text(&format!("Checksum{name}"), &s3_checksum::encode(checksum)).text("ChecksumType", "FULL_OBJECT");
+        w.checksum(checksum).text("ChecksumType", checksum.covers().word());
     }
     w.end(root)
 }
@@ -55,6 +70,16 @@ pub fn posted(location: &str, bucket: &str, key: &str, etag: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_bucket_may_name_its_region() {
+        let named = b"<CreateBucketConfiguration xmlns=\"x\"><LocationConstraint>eu</LocationConstraint></CreateBucketConfiguration>";
+        assert_eq!(read_create_bucket(named), Ok(Some("eu".to_owned())));
+        assert_eq!(read_create_bucket(b"<CreateBucketConfiguration/>"), Ok(None));
+        for bad in [&b"<Other/>"[..], b"<CreateBucketConfiguration>", b"eu"] {
+            assert_eq!(read_create_bucket(bad), Err(MalformedXml));
+        }
+    }
 
     #[test]
     fn a_hold_is_on_or_off_and_reads_as_it_is_written() {

@@ -6,6 +6,7 @@
 
 mod canonical;
 pub mod chunked;
+mod key;
 pub mod payload;
 mod post;
 mod sign;
@@ -18,8 +19,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method};
 
-use crate::domain::{AccessKey, Secret, Timestamp};
+use crate::domain::{AccessKey, Timestamp};
 
+pub use key::Key;
 pub use payload::Payload;
 pub use post::FormClaim;
 pub use sign::{Content, PresignGet, ToSign, presign_get, presign_v4, sign_v2, sign_v4};
@@ -212,18 +214,12 @@ impl Claim {
         }
     }
 
-    /// Holds the claim against the secret: time first, then the signature. `skew` is how far the
+    /// Holds the claim against the key: time first, then the signature. `skew` is how far the
     /// date may be off, both ways.
     ///
     /// # Errors
     /// 403, or 400 for a payload kind or a token that cannot be.
-    pub fn verify(
-        &self,
-        request: &Request<'_>,
-        secret: &Secret,
-        now: Timestamp,
-        skew: Duration,
-    ) -> Result<Signed, SigError> {
+    pub fn verify(&self, request: &Request<'_>, key: &Key, now: Timestamp, skew: Duration) -> Result<Signed, SigError> {
         if self.session_token {
             return Err(SigError::new(
                 SigCode::InvalidToken,
@@ -231,8 +227,8 @@ impl Claim {
             ));
         }
         let (payload, presigned) = match &self.kind {
-            Kind::V2(claim) => (claim.verify(request, secret, now, skew)?, claim.presigned()),
-            Kind::V4(claim) => (claim.verify(request, secret, now, skew)?, claim.presigned()),
+            Kind::V2(claim) => (claim.verify(request, key.secret(), now, skew)?, claim.presigned()),
+            Kind::V4(claim) => (claim.verify(request, key, now, skew)?, claim.presigned()),
         };
         Ok(Signed { verified: Verified { access_key: self.access_key.clone() }, payload, presigned })
     }

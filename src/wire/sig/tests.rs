@@ -6,6 +6,7 @@ use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
 use super::sign::presign_v2;
 use super::*;
+use crate::domain::Secret;
 
 const AK: &str = "AKIAIOSFODNN7EXAMPLE";
 const SK: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -50,7 +51,7 @@ impl Came {
             host_bucket: self.host_bucket.as_deref(),
         };
         let claim = read(&request)?.expect("there are credentials");
-        claim.verify(&request, &Secret::new(secret), now, QUARTER)
+        claim.verify(&request, &Key::new(Secret::new(secret)), now, QUARTER)
     }
 
     fn code(&self, secret: &str, now: Timestamp) -> SigCode {
@@ -435,7 +436,7 @@ proptest! {
         headers.insert("authorization", text.parse().unwrap());
         let request = Request { method: &Method::GET, target: &target, headers: &headers, host_bucket: None };
         if let Ok(Some(claim)) = read(&request) {
-            prop_assert!(claim.verify(&request, &Secret::new(SK), MAY, QUARTER).is_err());
+            prop_assert!(claim.verify(&request, &Key::new(Secret::new(SK)), MAY, QUARTER).is_err());
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::canonical::{self, Scope};
 use super::chunked::ChunkSigner;
 use super::payload::Declared;
-use super::{Payload, Request, SigCode, SigError, same, too_far};
-use crate::domain::{Secret, Timestamp};
+use super::{Key, Payload, Request, SigCode, SigError, same, too_far};
+use crate::domain::Timestamp;
 use crate::wire::s3_time;
 
 /// Parameters that make a query a presigned one.
@@ -189,7 +189,7 @@ impl Claim {
     pub(super) fn verify(
         &self,
         request: &Request<'_>,
-        secret: &Secret,
+        secret: &Key,
         now: Timestamp,
         skew: Duration,
     ) -> Result<Payload, SigError> {
@@ -203,7 +203,7 @@ impl Claim {
             Some(_) => {}
         }
         self.check_all_signed(request)?;
-        let key = self.scope.key(secret);
+        let key = secret.signing(&self.scope);
         let date = s3_time::basic(self.date);
         let scope = self.scope.text();
         let query = canonical::query(

@@ -482,6 +482,8 @@ impl DiskFile for FakeFile {
         }
     }
 
+    fn will_read(&self, _: u64, _: u64) {}
+
     fn write_all_at(&self, data: &[u8], at: u64) -> io::Result<()> {
         if at.checked_add(data.len() as u64).is_none() {
             return Err(io::ErrorKind::FileTooLarge.into());
