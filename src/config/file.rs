@@ -174,6 +174,7 @@ impl Reader {
             clock_skew: self.duration("s3.clock_skew", 900 * SECOND, SECOND..=WEEK),
             sig_v2: self.boolean("s3.sig_v2", true),
             idle_timeout: self.duration("s3.idle_timeout", 60 * SECOND, SECOND..=HOUR),
+            multipart_expiry: self.duration("s3.multipart_expiry", WEEK, HOUR..=60 * WEEK),
         }
     }
 

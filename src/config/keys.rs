@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 38] = [
+pub const KEYS: [&str; 39] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -18,6 +18,7 @@ pub const KEYS: [&str; 38] = [
     "s3.clock_skew",
     "s3.sig_v2",
     "s3.idle_timeout",
+    "s3.multipart_expiry",
     "s3.tls",
     "soap.listen",
     "soap.public_url",

@@ -89,6 +89,8 @@ pub struct S3 {
     pub sig_v2: bool,
     /// An upload on which no byte moves for so long is cut.
     pub idle_timeout: Duration,
+    /// A multipart upload that got no part for so long is given up.
+    pub multipart_expiry: Duration,
 }
 
 /// `[soap]`

@@ -12,7 +12,18 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
     let Config { storage, s3, soap, portal_listen, metrics_listen, space, alerts, zone_minutes, shutdown_grace, log } =
         config;
     let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate } = storage;
-    let S3 { listen, public_url, domain, region, presign_ttl, allow_delete, clock_skew, sig_v2, idle_timeout } = s3;
+    let S3 {
+        listen,
+        public_url,
+        domain,
+        region,
+        presign_ttl,
+        allow_delete,
+        clock_skew,
+        sig_v2,
+        idle_timeout,
+        multipart_expiry,
+    } = s3;
     let Soap { listen: soap_listen, public_url: soap_url } = soap;
     let Space { bytes_per_gb, rules, max_sub_accounts } = space;
     let Rules { warn, overwrite, overwrite_free, rearm } = rules;
@@ -36,6 +47,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("s3.clock_skew", json!(show_duration(*clock_skew))),
         ("s3.sig_v2", json!(sig_v2)),
         ("s3.idle_timeout", json!(show_duration(*idle_timeout))),
+        ("s3.multipart_expiry", json!(show_duration(*multipart_expiry))),
         ("soap.listen", json!(soap_listen.to_string())),
         ("soap.public_url", json!(soap_url)),
         ("portal.listen", json!(portal_listen.to_string())),

@@ -2,6 +2,7 @@
 //! acknowledged. `KANDIAN_SEEDS=n` runs more seeds.
 
 mod crash;
+mod expiry;
 mod faults;
 mod own_buckets;
 mod rig;

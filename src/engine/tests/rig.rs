@@ -110,6 +110,7 @@ impl Rig {
                 clock_skew: Duration::from_secs(900),
                 sig_v2: true,
                 idle_timeout: Duration::from_secs(60),
+                multipart_expiry: Duration::from_secs(7 * 86_400),
             },
             soap: Soap { listen, public_url: None },
             portal_listen: listen,
