@@ -14,6 +14,7 @@ mod status;
 mod sub_accounts;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod types;
 mod upload;
 
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
+pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,
     DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo, OpenedSubAccount,
@@ -65,6 +67,7 @@ struct Inner {
     config: RwLock<Arc<Config>>,
     urls: RwLock<PublicUrls>,
     pins: Arc<Pins>,
+    turns: turns::Turns,
     scrub: Arc<reconcilers::ScrubState>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -108,6 +111,7 @@ impl Engine {
                 config: RwLock::new(Arc::new(config.clone())),
                 urls: RwLock::new(urls),
                 pins: Arc::default(),
+                turns: turns::Turns::default(),
                 scrub: Arc::default(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),
