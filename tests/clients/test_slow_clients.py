@@ -13,9 +13,10 @@ import pytest
 
 import sigv4
 import slow_cameras
-from harness import KIB, MIB, REGION, Server, eventually, payload
+from harness import KIB, MIB, REGION, Server, eventually, payload, read_reply
 
-IDLE = 2.0
+# Long enough that a busy test machine keeps the pauses between two pieces well below it.
+IDLE = 3.0
 
 
 # --- slow ones and stalled ones ----------------------------------------------------------------------------
@@ -23,7 +24,7 @@ IDLE = 2.0
 
 @pytest.fixture(scope="module")
 def impatient():
-    """An appliance on which no byte may stay away for longer than two seconds."""
+    """An appliance on which no byte may stay away for longer than three seconds."""
     s = Server(s3__idle_timeout=f"{IDLE:.0f}s")
     s.start()
     yield s
@@ -89,13 +90,13 @@ def test_those_that_crawl_are_kept_those_that_stop_are_cut_and_others_are_served
 
     async def everything():
         crawls = [
-            asyncio.create_task(upload(crawling, key, body, KINDS[n % 4], pieces=10, pause=IDLE * 0.7 if n % 10 == 0 else 0.4))
+            asyncio.create_task(upload(crawling, key, body, KINDS[n % 4], pieces=10, pause=IDLE * 0.4 if n % 10 == 0 else 0.4))
             for n, (key, body) in enumerate(bodies.items())
         ]
         stops = [
             asyncio.create_task(upload(stalled, f"{n:03}", bytes(MIB), KINDS[n % 4], pieces=16, pause=0.1, stop_after=1 + n % 8)) for n in range(100)
         ]
-        served = asyncio.create_task(asyncio.to_thread(work, good, 6 * IDLE))
+        served = asyncio.create_task(asyncio.to_thread(work, good, 4 * IDLE))
         while not all(task.done() for task in stops):
             lowest.append(await asyncio.to_thread(stalled.free_space))
             await asyncio.sleep(0.2)
@@ -278,6 +279,31 @@ def test_who_leaves_before_the_last_byte_has_stored_nothing(sub, kind, leave):
     assert sub.listing() == {(sub.record, "k"): 8}
     assert sub.get(sub.record, "k") == b"unharmed"
     assert sub.view()["used_bytes"] == 8
+
+
+@pytest.mark.parametrize("kind", ["length", "chunked", "aws-chunked"])
+def test_what_a_stop_of_the_server_cuts_is_not_taken_for_whole(new_server, kind):
+    """A stop waits for uploads as long as it was told to, and cuts what is not done then."""
+    server = new_server(shutdown_grace="1s")
+    sub = server.open_account(10).open_sub_account(5)
+    sub.put(sub.record, "k", b"unharmed")
+    body = payload(100 * KIB, kind)
+    (cut, framed), (done, whole) = request(sub, "k", body, kind), request(sub, "done", body, kind)
+    with socket.create_connection(server.address("s3"), timeout=20) as s, socket.create_connection(server.address("s3"), timeout=20) as t:
+        s.sendall(cut + framed[: len(framed) // 2])
+        t.sendall(done + whole[: len(whole) // 2])
+        eventually(lambda: sub.view()["reserved_bytes"] >= len(body), what="the uploads under way")
+        process, server.process = server.process, None
+        process.terminate()
+        time.sleep(0.3)
+        t.sendall(whole[len(whole) // 2 :])
+        assert read_reply(t).status == 200
+        assert process.wait(20) == 0
+    server.start()
+    assert sub.listing() == {(sub.record, "k"): 8, (sub.record, "done"): len(body)}
+    assert sub.get(sub.record, "k") == b"unharmed" and sub.get(sub.record, "done") == body
+    view = sub.view()
+    assert (view["used_bytes"], view["reserved_bytes"]) == (8 + len(body), 0)
 
 
 @pytest.mark.parametrize("leave", ["FIN", "half closed"])
