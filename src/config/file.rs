@@ -175,6 +175,9 @@ impl Reader {
             sig_v2: self.boolean("s3.sig_v2", true),
             idle_timeout: self.duration("s3.idle_timeout", 60 * SECOND, SECOND..=HOUR),
             multipart_expiry: self.duration("s3.multipart_expiry", WEEK, HOUR..=60 * WEEK),
+            max_requests: self.integer("s3.max_requests", 8192, 2..=1_000_000),
+            max_requests_per_key: self.integer("s3.max_requests_per_key", 512, 1..=1_000_000),
+            buffer_memory: self.size("s3.buffer_memory", 2 << 30, 16 << 20..=1 << 40),
         }
     }
 

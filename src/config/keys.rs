@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 39] = [
+pub const KEYS: [&str; 42] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -19,6 +19,9 @@ pub const KEYS: [&str; 39] = [
     "s3.sig_v2",
     "s3.idle_timeout",
     "s3.multipart_expiry",
+    "s3.max_requests",
+    "s3.max_requests_per_key",
+    "s3.buffer_memory",
     "s3.tls",
     "soap.listen",
     "soap.public_url",

@@ -91,6 +91,12 @@ pub struct S3 {
     pub idle_timeout: Duration,
     /// A multipart upload that got no part for so long is given up.
     pub multipart_expiry: Duration,
+    /// Requests under way of all keys together.
+    pub max_requests: u64,
+    /// Requests under way of one key.
+    pub max_requests_per_key: u64,
+    /// Bytes that requests under way may fill.
+    pub buffer_memory: u64,
 }
 
 /// `[soap]`

@@ -23,6 +23,9 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         sig_v2,
         idle_timeout,
         multipart_expiry,
+        max_requests,
+        max_requests_per_key,
+        buffer_memory,
     } = s3;
     let Soap { listen: soap_listen, public_url: soap_url } = soap;
     let Space { bytes_per_gb, rules, max_sub_accounts } = space;
@@ -48,6 +51,9 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("s3.sig_v2", json!(sig_v2)),
         ("s3.idle_timeout", json!(show_duration(*idle_timeout))),
         ("s3.multipart_expiry", json!(show_duration(*multipart_expiry))),
+        ("s3.max_requests", json!(max_requests)),
+        ("s3.max_requests_per_key", json!(max_requests_per_key)),
+        ("s3.buffer_memory", json!(show_size(*buffer_memory))),
         ("soap.listen", json!(soap_listen.to_string())),
         ("soap.public_url", json!(soap_url)),
         ("portal.listen", json!(portal_listen.to_string())),

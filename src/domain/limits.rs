@@ -41,6 +41,8 @@ pub const S3_XML_BYTES_MAX: usize = 8 << 20;
 pub const COMMIT_BATCH_MAX: usize = 512;
 /// Changes waiting for the committer; past it the planes answer 503.
 pub const COMMIT_QUEUE_MAX: usize = 8192;
+/// Memory that an upload fills while it is under way: a stride that is being gathered.
+pub const UPLOAD_BUFFER_BYTES: u64 = 256 << 10;
 /// Files that one index transaction of an overwrite or a clear deletes: some 10 ms of work, so
 /// that uploads committing beside it hardly notice.
 pub const SWEEP_FILES_PER_STEP_MAX: usize = 256;

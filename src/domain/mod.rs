@@ -8,6 +8,7 @@ pub mod ids;
 pub mod limits;
 pub mod object;
 pub mod refusal;
+pub mod share;
 pub mod space;
 pub mod time;
 pub mod units;

@@ -15,6 +15,7 @@ mod status;
 mod sub_accounts;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod types;
 mod upload;
 
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
+pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,
     DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo, OpenedSubAccount,
@@ -68,6 +70,7 @@ struct Inner {
     urls: RwLock<PublicUrls>,
     pins: Arc<Pins>,
     keyring: KeyRing,
+    turns: turns::Turns,
     scrub: Arc<reconcilers::ScrubState>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -112,6 +115,7 @@ impl Engine {
                 urls: RwLock::new(urls),
                 pins: Arc::default(),
                 keyring: KeyRing::default(),
+                turns: turns::Turns::default(),
                 scrub: Arc::default(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),

@@ -54,7 +54,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug)]
 pub struct Caller(pub(super) Who);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Who {
     /// A camera's key.
     Camera { sub_account: SubAccountId },

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Code, S3Error, S3Result};
 use crate::domain::{Checksum, ChecksumKind, Refusal, limits};
-use crate::engine::Finish;
+use crate::engine::{Caller, Engine, Finish, Turn};
 use crate::wire::s3_checksum::{self, Declared, Hasher};
 use crate::wire::sig::Payload;
 use crate::wire::sig::chunked::Decoder;
@@ -31,12 +31,36 @@ pub struct Incoming {
     touched: bool,
     /// Nothing more can be had of it.
     broken: bool,
+    /// The request's turn; it goes where the body goes, and so to the end of a commit.
+    turn: Option<Turn>,
 }
 
 impl Incoming {
     /// A body of which no byte may stay away for longer than `idle`.
     pub fn new(body: Body, idle: Duration) -> Self {
-        Self { body, idle, touched: false, broken: false }
+        Self { body, idle, touched: false, broken: false, turn: None }
+    }
+
+    /// Takes a turn for the caller, which is known now.
+    ///
+    /// # Errors
+    /// `SlowDown` where the key, or the box, has its most under way.
+    pub fn begin(&mut self, engine: &Engine, caller: &Caller) -> S3Result<()> {
+        self.turn = Some(engine.turn(caller)?);
+        Ok(())
+    }
+
+    /// Says that so much more memory is going to be filled.
+    ///
+    /// # Errors
+    /// `SlowDown` where that is not to be had.
+    pub fn fill(&mut self, bytes: u64) -> S3Result<()> {
+        Ok(self.turn.as_mut().map_or(Ok(()), |turn| turn.fill(bytes))?)
+    }
+
+    /// The turn, for what goes on after the body.
+    pub fn end(&mut self) -> Option<Turn> {
+        self.turn.take()
     }
 
     /// Hands the body to a task, and leaves an empty one behind until it comes back.
@@ -327,6 +351,7 @@ pub async fn read_whole(incoming: &mut Incoming, mut checks: Checks) -> S3Result
     }
     let (mut whole, mut pieces) = (Vec::new(), Vec::new());
     while let Some(data) = incoming.next().await? {
+        incoming.fill(data.len() as u64)?;
         checks.push(data, &mut pieces)?;
         for piece in pieces.drain(..) {
             if whole.len() + piece.len() > limit {

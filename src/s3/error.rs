@@ -37,7 +37,6 @@ macro_rules! codes {
                     403 => StatusCode::FORBIDDEN,
                     404 => StatusCode::NOT_FOUND,
                     405 => StatusCode::METHOD_NOT_ALLOWED,
-                    408 => StatusCode::REQUEST_TIMEOUT,
                     409 => StatusCode::CONFLICT,
                     411 => StatusCode::LENGTH_REQUIRED,
                     412 => StatusCode::PRECONDITION_FAILED,
@@ -100,7 +99,8 @@ codes! {
     PreconditionFailed 412,
     QuotaExceeded 403,
     RequestTimeTooSkewed 403,
-    RequestTimeout 408,
+    // S3's 400, not HTTP's 408: SDKs retry the pair of this code and that status.
+    RequestTimeout 400,
     SignatureDoesNotMatch 403,
     SlowDown 503,
     TooManyBuckets 400,
@@ -336,6 +336,13 @@ mod tests {
         let full = S3Error::from(Refusal::Full { granted: Bytes::new(1) });
         assert_eq!((full.code().name(), full.code().status().as_u16()), ("QuotaExceeded", 403));
         assert_eq!(S3Error::from(Refusal::Locked).code().name(), "AccessDenied");
+    }
+
+    #[test]
+    fn a_body_that_stays_away_is_400_and_ends_the_connection() {
+        let response = S3Error::new(Code::RequestTimeout, "").response("/b/k", "1", false);
+        assert_eq!(response.status().as_u16(), 400);
+        assert_eq!(response.headers().get(CONNECTION), Some(&HeaderValue::from_static("close")));
     }
 
     #[test]

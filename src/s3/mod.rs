@@ -12,16 +12,20 @@ mod error;
 mod ops;
 mod route;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
 
 use crate::config;
-use crate::engine::Engine;
+use crate::engine::{Engine, Turn};
 use crate::wire::sig::Target;
 
 use body::Incoming;
@@ -74,6 +78,12 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
         Ok(response) => response,
         Err(error) => error.response(&resource, &request_id, is_head),
     };
+    // What is sent is a part of the request's turn too.
+    if let Some(turn) = incoming.end()
+        && !response.body().is_end_stream()
+    {
+        response = response.map(|body| Body::new(Held { body, _turn: turn }));
+    }
     incoming.settle(&asked, &mut response).await;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&request_id) {
@@ -100,6 +110,29 @@ impl Head {
     /// A header's text; `None` where it was not sent or is not ASCII.
     fn text(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
+    }
+}
+
+/// An answer's body, and the turn of its request.
+struct Held {
+    body: Body,
+    _turn: Turn,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

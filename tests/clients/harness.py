@@ -607,12 +607,12 @@ def raw(address, data, timeout=20.0, half_close=False):
                 s.shutdown(socket.SHUT_WR)
         except (BrokenPipeError, ConnectionResetError):
             pass  # refused before the end of the body: the answer may still be there
-        return read_reply(s)
+        return read_reply(s, data.partition(b" ")[0].decode("latin-1"))
 
 
-def read_reply(s):
-    """Reads one HTTP answer from a socket; None where the connection ended without one."""
-    response = http.client.HTTPResponse(s)
+def read_reply(s, method=None):
+    """Reads one HTTP answer from a socket; None where the connection ended without one. An answer to HEAD has no body."""
+    response = http.client.HTTPResponse(s, method=method)
     try:
         response.begin()
         return Reply(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())

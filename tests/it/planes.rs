@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use kandian::engine::{Caller, Courier, Delivery, Engine, NewAccount, Notice, Pub
 use kandian::soap::SoapSettings;
 use kandian::wire::s3_time;
 use kandian::wire::sig::{Content, ToSign, presign_v4, sign_v4};
-use kandian::world::fake::{ManualClock, world};
+use kandian::world::fake::{FakeDisk, ManualClock, world};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 const HOST: &str = "s3.test:9000";
@@ -38,6 +40,7 @@ impl Courier for Nobody {
 struct Shop {
     engine: Engine,
     clock: Arc<ManualClock>,
+    disk: Arc<FakeDisk>,
     s3: Router,
     soap: Router,
     /// What must never be seen but where it is asked for.
@@ -92,11 +95,72 @@ fn sha256_hex(data: &[u8]) -> String {
     hex::encode(Sha256::digest(data))
 }
 
+/// A request whose body will be `body`, sent as `sent`.
+fn sign(at: Timestamp, camera: &Camera, method: &str, path: &str, body: &[u8], sent: Body) -> Request<Body> {
+    let access_key: AccessKey = camera.ak.parse().unwrap();
+    let secret = Secret::new(camera.sk.as_str());
+    let to_sign = ToSign {
+        method,
+        host: HOST,
+        path,
+        query: "",
+        headers: &[],
+        access_key: &access_key,
+        secret: &secret,
+        region: "kandian",
+        now: at,
+    };
+    let mut request = Request::builder().method(method).uri(path).header("host", HOST);
+    request = request.header("content-length", body.len());
+    for (name, value) in sign_v4(&to_sign, Content::Sha256(Sha256::digest(body).into())) {
+        request = request.header(name, value);
+    }
+    request.body(sent).unwrap()
+}
+
+/// A body that says when it is asked for, and comes when it is let go.
+struct Slow {
+    polled: Arc<AtomicUsize>,
+    gate: watch::Sender<bool>,
+}
+
+impl Slow {
+    fn new() -> Self {
+        Self { polled: Arc::default(), gate: watch::Sender::new(false) }
+    }
+
+    fn body(&self, data: &'static [u8]) -> Body {
+        let (polled, mut gate) = (Arc::clone(&self.polled), self.gate.subscribe());
+        Body::from_stream(futures_util::stream::once(async move {
+            polled.fetch_add(1, Ordering::SeqCst);
+            gate.wait_for(|open| *open).await.map_err(std::io::Error::other)?;
+            Ok::<_, std::io::Error>(bytes::Bytes::from_static(data))
+        }))
+    }
+
+    /// Waits until so many bodies were asked for.
+    async fn asked_for(&self, bodies: usize) {
+        for _ in 0..500 {
+            if self.polled.load(Ordering::SeqCst) == bodies {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} bodies were asked for, not {bodies}", self.polled.load(Ordering::SeqCst));
+    }
+}
+
 impl Shop {
     /// An appliance with the account `gd` of 10 GB; one GB is 1 MiB.
     async fn new(seed: u64) -> Self {
-        let (world, _, clock) = world(seed);
-        let sets = vec!["space.bytes_per_gb=1048576".to_owned()];
+        Self::with(seed, &[]).await
+    }
+
+    /// The same, with more settings.
+    async fn with(seed: u64, more: &[&str]) -> Self {
+        let (world, disk, clock) = world(seed);
+        let mut sets = vec!["space.bytes_per_gb=1048576".to_owned()];
+        sets.extend(more.iter().map(|set| (*set).to_owned()));
         let config = parse(&Written { file: None, data: Some("/data".into()), sets }).unwrap();
         let urls = PublicUrls { s3: format!("http://{HOST}"), soap: "http://soap.test:9001".to_owned() };
         let engine = Engine::open(world, &config, urls, Arc::new(Nobody)).unwrap();
@@ -117,6 +181,7 @@ impl Shop {
             ),
             engine,
             clock,
+            disk,
             secrets: Mutex::new(vec![PASSWORD.to_owned(), admin.expose().to_owned()]),
             refusals: Mutex::default(),
         }
@@ -187,25 +252,7 @@ impl Shop {
 
     /// A request that `camera` signs at `at`.
     async fn signed_at(&self, at: Timestamp, camera: &Camera, method: &str, path: &str, body: &[u8]) -> Answer {
-        let access_key: AccessKey = camera.ak.parse().unwrap();
-        let secret = Secret::new(camera.sk.as_str());
-        let to_sign = ToSign {
-            method,
-            host: HOST,
-            path,
-            query: "",
-            headers: &[],
-            access_key: &access_key,
-            secret: &secret,
-            region: "kandian",
-            now: at,
-        };
-        let mut request = Request::builder().method(method).uri(path).header("host", HOST);
-        request = request.header("content-length", body.len());
-        for (name, value) in sign_v4(&to_sign, Content::Sha256(Sha256::digest(body).into())) {
-            request = request.header(name, value);
-        }
-        self.send(&self.s3, request.body(Body::from(body.to_vec())).unwrap()).await
+        self.send(&self.s3, sign(at, camera, method, path, body, Body::from(body.to_vec()))).await
     }
 
     async fn signed(&self, camera: &Camera, method: &str, path: &str, body: &[u8]) -> Answer {
@@ -547,5 +594,95 @@ async fn an_administration_key_makes_buckets_of_its_own_and_a_camera_does_not() 
     assert_eq!(shop.signed(&admin, "DELETE", "/own/a", b"").await.status, StatusCode::NO_CONTENT);
     assert_eq!(shop.signed(&admin, "DELETE", "/own", b"").await.status, StatusCode::NO_CONTENT);
     assert_eq!(shop.signed(&admin, "DELETE", "/own", b"").await.refusal(), (404, "NoSuchBucket".to_owned()));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greedy_key_is_told_to_slow_down_before_its_body_and_another_is_served() {
+    let shop = Shop::with(9, &["s3.max_requests=16"]).await;
+    let (greedy, other) = (shop.camera(1).await, shop.camera(1).await);
+    let slow = Slow::new();
+    let mut under_way = Vec::new();
+    let begin = |name: usize| {
+        let path = format!("/{}/{name}", greedy.bucket);
+        let mut request = sign(shop.engine.now(), &greedy, "PUT", &path, b"x", slow.body(b"x"));
+        request.headers_mut().insert("expect", "100-continue".parse().unwrap());
+        shop.s3.clone().oneshot(request)
+    };
+    for name in 0..8 {
+        under_way.push(tokio::spawn(begin(name)));
+        slow.asked_for(name + 1).await;
+    }
+    // Half of all is the most that one key gets.
+    for name in 8..20 {
+        let refused = begin(name).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u32>().unwrap() > 0);
+        let body = refused.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(tag(&String::from_utf8_lossy(&body), "Code"), "SlowDown");
+    }
+    assert_eq!(slow.polled.load(Ordering::SeqCst), 8, "nothing was read of what was refused");
+    assert_eq!(shop.signed(&greedy, "GET", &format!("/{}", greedy.bucket), b"").await.status.as_u16(), 503);
+    for name in 0..20 {
+        let put = shop.signed(&other, "PUT", &format!("/{}/{name}", other.bucket), b"y").await;
+        assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    }
+    // A client that hangs up has its turn until what it sent is stored or cut.
+    let hung_up = under_way.pop().unwrap();
+    hung_up.abort();
+    assert!(hung_up.await.is_err());
+    assert_eq!(begin(20).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    slow.gate.send_replace(true);
+    for put in under_way {
+        assert_eq!(put.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    for _ in 0..500 {
+        if shop.signed(&greedy, "GET", &format!("/{}/7", greedy.bucket), b"").await.body == b"x" {
+            shop.close().await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was whole was not stored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_being_sent_is_a_request_under_way() {
+    let shop = Shop::with(10, &["s3.max_requests_per_key=1"]).await;
+    let camera = shop.camera(5).await;
+    let path = format!("/{}/a", camera.bucket);
+    assert_eq!(shop.signed(&camera, "PUT", &path, &vec![7; 2 << 20]).await.status, StatusCode::OK);
+    let get = || shop.s3.clone().oneshot(sign(shop.engine.now(), &camera, "GET", &path, b"", Body::empty()));
+    let first = get().await.unwrap();
+    assert_eq!(first.status(), StatusCode::OK);
+    assert_eq!(get().await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(first.into_body().collect().await.unwrap().to_bytes().len(), 2 << 20);
+    assert_eq!(get().await.unwrap().status(), StatusCode::OK);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_without_room_is_busy_and_says_when_to_come_back() {
+    let shop = Shop::new(11).await;
+    let camera = shop.camera(5).await;
+    let put = || async {
+        let path = format!("/{}/a", camera.bucket);
+        let body = vec![7; 1 << 20];
+        let request = sign(shop.engine.now(), &camera, "PUT", &path, &body, Body::from(body.clone()));
+        let answer = shop.s3.clone().oneshot(request).await.unwrap();
+        let retry = answer.headers().get("retry-after").map(|v| v.to_str().unwrap().parse::<u32>().unwrap());
+        (answer.status().as_u16(), retry)
+    };
+    assert_eq!(put().await, (200, None));
+    // What is set aside on the disk already is used up first.
+    shop.disk.set_capacity(0);
+    let mut left = 100;
+    while put().await == (200, None) {
+        left -= 1;
+        assert!(left > 0, "100 MiB went onto a full disk");
+    }
+    assert_eq!(put().await, (503, Some(1)));
+    shop.disk.set_capacity(1 << 30);
+    assert_eq!(put().await, (200, None));
     shop.close().await;
 }

@@ -7,3 +7,4 @@ mod faults;
 mod own_buckets;
 mod rig;
 mod space;
+mod turns;

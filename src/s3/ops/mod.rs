@@ -53,6 +53,7 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
         return post::post(plane, head, bucket, incoming).await;
     }
     let Authenticated { caller, signed } = authenticate(plane, head)?;
+    incoming.begin(&plane.engine, &caller)?;
     let access_key = signed.verified.access_key().as_str().to_owned();
     let (bucket, key) = match &place {
         Place::Service => {
@@ -129,8 +130,13 @@ impl Call<'_> {
             }
             Operation::GetObjectLegalHold => legal_hold::get(self, key).await,
             Operation::PutObjectLegalHold => legal_hold::put(self, key, payload, incoming).await,
-            Operation::CopyObject => copy::object(self, key).await,
-            Operation::UploadPartCopy => copy::part(self, key).await,
+            Operation::CopyObject | Operation::UploadPartCopy => {
+                incoming.fill(put::buffer(None))?;
+                match operation {
+                    Operation::CopyObject => copy::object(self, key).await,
+                    _ => copy::part(self, key).await,
+                }
+            }
             Operation::PutObject => put::put(self, key, payload, incoming).await,
             Operation::DeleteObject => {
                 self.plane.engine.delete(self.caller, self.bucket, key).await?;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{HeaderName, Response, StatusCode};
 
 use super::copy::checksum_kind;
-use super::put::{new_object, store, stored_answer};
+use super::put::{buffer, new_object, store, stored_answer};
 use super::{Call, count, put_condition, upload_id, url_encoded};
 use crate::domain::{ChecksumKind, ChecksumPlan, ChecksumType, ObjectKey, limits};
 use crate::engine::{Completion, NamedPart};
@@ -87,6 +87,7 @@ pub(super) async fn part(
     let id = upload_id(&call.head.target)?;
     let mut checks = Checks::read(&call.head.headers, payload)?;
     let length = checks.announced();
+    incoming.fill(buffer(length))?;
     let upload = call.plane.engine.put_part(call.caller, call.bucket, key, id, number, length).await?;
     checks.sum_with(upload.checksum_kind())?;
     let stored = store(incoming, checks, upload).await?;

@@ -8,7 +8,7 @@ use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::put::{KEPT, new_object};
+use super::put::{KEPT, buffer, new_object};
 use crate::domain::{Checksum, ObjectKey};
 use crate::engine::{Caller, Finish, Stored, Upload};
 use crate::s3::auth::authenticate_form;
@@ -69,6 +69,7 @@ pub(super) async fn post(
         )
     })?;
     let (caller, length) = allowed(plane, &fields)?;
+    incoming.begin(&plane.engine, &caller)?;
     let bucket = plane.engine.bucket(&caller, bucket)?;
     let key = route::object_key(key)?;
     let headers = fields.headers()?;
@@ -76,6 +77,7 @@ pub(super) async fn post(
         Declared::Header(checksum) => Some(checksum),
         Declared::None | Declared::Trailer(_) => None,
     };
+    incoming.fill(buffer(None))?;
     let upload = plane.engine.put(&caller, &bucket, new_object(&headers, &key, None)?).await?;
     let stored = store(incoming, Arriving { form, upload, wanted, length }).await?;
     Ok(answer(head, &fields, bucket.name.as_str(), &key, &stored))

@@ -40,6 +40,7 @@ pub(super) async fn put(
 ) -> S3Result<Response<Body>> {
     let checks = Checks::read(&call.head.headers, payload)?;
     let new = new_object(&call.head.headers, key, checks.announced())?;
+    incoming.fill(buffer(new.length))?;
     let upload = call.plane.engine.put(call.caller, call.bucket, new).await?;
     let stored = store(incoming, checks, upload).await?;
     let mut response = stored_answer(&stored);
@@ -47,6 +48,11 @@ pub(super) async fn put(
         set(&mut response, HeaderName::from_static("x-amz-checksum-type"), checksum.covers().word());
     }
     Ok(response)
+}
+
+/// What an upload of this length fills while it is under way.
+pub(super) fn buffer(length: Option<u64>) -> u64 {
+    length.unwrap_or(u64::MAX).min(limits::UPLOAD_BUFFER_BYTES)
 }
 
 /// 200 for what is stored.
