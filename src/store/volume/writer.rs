@@ -27,6 +27,11 @@ const STRIDE_MAX: usize = 1 << 20;
 /// A stride that took longer than this to fill is a slow camera's: the next is no longer, so that
 /// thousands of them fit in memory.
 const QUICK: Duration = Duration::from_millis(250);
+/// Memory for a stride of which nobody knows yet how quickly it comes. Full within [`AT_ONCE`], it
+/// becomes the whole stride's; later, it doubles.
+const FIRST: usize = 16 << 10;
+/// See [`FIRST`].
+const AT_ONCE: Duration = Duration::from_millis(10);
 /// Past so many bytes in buffers no stride grows any more.
 const BUFFERS_MAX: usize = 24 << 20;
 
@@ -39,6 +44,8 @@ pub struct RecordWriter {
     payload_max: u64,
     nonce: [u8; 16],
     buffer: Buffer,
+    /// Bytes that the buffer may grow to hold: a stride, or a whole small record.
+    stride: usize,
     /// Bytes at the beginning of the buffer that are no payload: room for the header, where the
     /// committer writes the record in one piece.
     front: usize,
@@ -88,8 +95,8 @@ impl RecordWriter {
         let reservation =
             if inline { None } else { Some(Arc::new(volumes.reserve(header_len + sectors(payload_max))?)) };
         let front = if inline { length(header_len)? } else { 0 };
-        let room = if inline { front + length(sectors(payload_max))? } else { STRIDE_MIN };
-        let mut buffer = volumes.buffers.take(room);
+        let stride = if inline { front + length(sectors(payload_max))? } else { STRIDE_MIN };
+        let mut buffer = volumes.buffers.take(stride.min(front + FIRST));
         buffer.pad(front);
         Ok(Self {
             volumes: Arc::clone(volumes),
@@ -98,6 +105,7 @@ impl RecordWriter {
             payload_max,
             nonce,
             buffer,
+            stride,
             front,
             written: 0,
             blocks: Vec::new(),
@@ -121,12 +129,20 @@ impl RecordWriter {
     pub async fn write(&mut self, mut data: &[u8], md5: &mut Stream) -> Result<(), StoreError> {
         while !data.is_empty() {
             if self.buffer.left() == 0 {
-                self.flush(md5).await?;
+                if self.buffer.len() < self.stride { self.grow() } else { self.flush(md5).await? }
             }
             data = self.buffer.fill(data);
             self.sum(false);
         }
         Ok(())
+    }
+
+    /// More memory for the stride that fills.
+    fn grow(&mut self) {
+        let room = if self.since.elapsed() < AT_ONCE { self.stride } else { self.stride.min(self.buffer.len() * 2) };
+        let mut larger = self.volumes.buffers.take(room);
+        larger.fill(self.buffer.bytes());
+        self.buffer = larger;
     }
 
     /// Sums the blocks that are full, and the last one where there is no more to come.
@@ -146,7 +162,9 @@ impl RecordWriter {
         let Some(reservation) = self.reservation.as_ref().map(Arc::clone) else { return Ok(()) };
         let payload = self.buffer.len();
         let left = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        let next = self.volumes.buffers.take(self.next_stride(payload).min(left.next_multiple_of(BLOCK_LEN)));
+        let quick = self.since.elapsed() <= QUICK;
+        self.stride = self.next_stride(payload, quick).min(left.next_multiple_of(BLOCK_LEN));
+        let next = self.volumes.buffers.take(if quick { self.stride } else { self.stride.min(FIRST) });
         let mut full = std::mem::replace(&mut self.buffer, next);
         full.pad(length(sectors(payload as u64))?);
         let full = Arc::new(full);
@@ -171,9 +189,9 @@ impl RecordWriter {
     }
 
     /// How long the stride after one of `len` bytes is.
-    fn next_stride(&self, len: usize) -> usize {
+    fn next_stride(&self, len: usize, quick: bool) -> usize {
         let longer = (len * 2).clamp(STRIDE_MIN, STRIDE_MAX);
-        if self.since.elapsed() > QUICK || self.volumes.buffers.lent() + longer > BUFFERS_MAX {
+        if !quick || self.volumes.buffers.lent() + longer > BUFFERS_MAX {
             return STRIDE_MIN;
         }
         longer
@@ -202,7 +220,11 @@ impl RecordWriter {
                     .ok_or_else(|| StoreError::Stopped("a write went on behind its answer".to_owned()))?,
             ),
             None => {
-                self.buffer.pad(self.front + length(sectors(payload_len))?);
+                let whole = self.front + length(sectors(payload_len))?;
+                if self.buffer.len() + self.buffer.left() < whole {
+                    self.grow();
+                }
+                self.buffer.pad(whole);
                 Payload::Inline(Arc::new(self.buffer))
             }
         };
