@@ -179,10 +179,35 @@ pub fn header_len(key: &ObjectKey, metadata: &Metadata, payload_max: u64, segmen
 
 /// The checksum of block `number` of a record that is written now, with this nonce.
 pub fn block_sum(nonce: &[u8; 16], number: u64, bytes: &[u8]) -> BlockSum {
+    truncated(&blake3::keyed_hash(&block_key(nonce, number), bytes))
+}
+
+fn block_key(nonce: &[u8; 16], number: u64) -> [u8; 32] {
     let mut key = [0; 32];
     key[..16].copy_from_slice(nonce);
     key[16..24].copy_from_slice(&number.to_be_bytes());
-    truncated(&blake3::keyed_hash(&key, bytes))
+    key
+}
+
+/// As [`block_sum`], of a block that comes in pieces.
+#[derive(Debug)]
+pub struct BlockSummer(Box<blake3::Hasher>);
+
+impl BlockSummer {
+    /// Of nothing so far.
+    pub fn new(nonce: &[u8; 16], number: u64) -> Self {
+        Self(Box::new(blake3::Hasher::new_keyed(&block_key(nonce, number))))
+    }
+
+    /// Takes a piece in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all pieces.
+    pub fn finish(&self) -> BlockSum {
+        truncated(&self.0.finalize())
+    }
 }
 
 /// As [`block_sum`], in records of version 1.
@@ -549,6 +574,10 @@ mod tests {
         let here = block_sum(&[1; 16], 0, &bytes);
         assert_ne!(here, block_sum(&[1; 16], 1, &bytes));
         assert_ne!(here, block_sum(&[2; 16], 0, &bytes));
+        let mut in_pieces = BlockSummer::new(&[1; 16], 0);
+        in_pieces.update(&bytes[..33]);
+        in_pieces.update(&bytes[33..]);
+        assert_eq!(in_pieces.finish(), here);
         // Both ways are frozen: what was written stays readable.
         assert_eq!(hex::encode(here), "a6ac3bf7db1f775a7f8ee36d5c8a4471");
         let one = Header { version: 1, nonce: [1; 16], ..header() };

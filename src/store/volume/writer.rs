@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lane::UnderWay;
-use super::record::{BLOCK_LEN, BlockSum, block_sum, header_len, sectors};
+use super::record::{BLOCK, BLOCK_LEN, BlockSum, BlockSummer, SECTOR_LEN, block_sum, header_len, sectors};
 use super::{Reservation, Volumes};
 use crate::domain::{Metadata, ObjectKey};
 use crate::store::buffer::Buffer;
@@ -21,12 +21,12 @@ use crate::store::hasher::Stream;
 /// header and with the other uploads of their group.
 pub const INLINE_MAX: u64 = 128 << 10;
 /// Longer ones are written in strides: the first is this long …
-const STRIDE_MIN: usize = BLOCK_LEN;
+const STRIDE_MIN: usize = BLOCK_LEN / 2;
 /// … and as long as they fill quickly, each is twice the one before, up to this.
-const STRIDE_MAX: usize = 1 << 20;
+const STRIDE_MAX: usize = 512 << 10;
 /// A stride that took longer than this to fill is a slow camera's: the next is no longer, so that
 /// thousands of them fit in memory.
-const QUICK: Duration = Duration::from_millis(250);
+const QUICK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
 /// Memory for a stride of which nobody knows yet how quickly it comes. Full within [`AT_ONCE`], it
 /// becomes the whole stride's; later, it doubles.
 const FIRST: usize = 16 << 10;
@@ -52,8 +52,10 @@ pub struct RecordWriter {
     /// Payload bytes before the buffer.
     written: u64,
     blocks: Vec<BlockSum>,
-    /// Payload bytes of the buffer that `blocks` covers.
+    /// Payload bytes of the buffer that are summed.
     summed: usize,
+    /// The block that a stride before has begun.
+    begun: Option<BlockSummer>,
     /// When the buffer began to fill.
     since: Instant,
     /// The stride before, on its way to the disk.
@@ -110,6 +112,7 @@ impl RecordWriter {
             written: 0,
             blocks: Vec::new(),
             summed: 0,
+            begun: None,
             since: Instant::now(),
             flying: None,
         })
@@ -145,25 +148,40 @@ impl RecordWriter {
         self.buffer = larger;
     }
 
-    /// Sums the blocks that are full, and the last one where there is no more to come.
-    fn sum(&mut self, last: bool) {
+    /// Sums the blocks that lie in the buffer as a whole; at its end also what is left of it.
+    fn sum(&mut self, end: bool) {
         let payload = &self.buffer.bytes()[self.front..];
-        while payload.len() - self.summed >= BLOCK_LEN || (last && self.summed < payload.len()) {
-            let end = (self.summed + BLOCK_LEN).min(payload.len());
+        while self.summed < payload.len() {
+            let rest = &payload[self.summed..];
             let number = self.blocks.len() as u64;
-            self.blocks.push(block_sum(&self.nonce, number, &payload[self.summed..end]));
-            self.summed = end;
+            if self.begun.is_none() && rest.len() >= BLOCK_LEN {
+                self.blocks.push(block_sum(&self.nonce, number, &rest[..BLOCK_LEN]));
+                self.summed += BLOCK_LEN;
+                continue;
+            }
+            let missing = BLOCK_LEN - within_block(self.written + self.summed as u64);
+            if !end && rest.len() < missing {
+                return;
+            }
+            let piece = &rest[..missing.min(rest.len())];
+            let begun = self.begun.get_or_insert_with(|| BlockSummer::new(&self.nonce, number));
+            begun.update(piece);
+            self.summed += piece.len();
+            if piece.len() == missing {
+                self.blocks.push(begun.finish());
+                self.begun = None;
+            }
         }
     }
 
-    /// Sends the buffer, all of which is summed, to the disk and to the hasher: a stride is whole
-    /// blocks, or the last.
+    /// Sends the buffer to the disk and to the hasher: a stride is whole sectors, or the last.
     async fn flush(&mut self, md5: &mut Stream) -> Result<(), StoreError> {
+        self.sum(true);
         let Some(reservation) = self.reservation.as_ref().map(Arc::clone) else { return Ok(()) };
         let payload = self.buffer.len();
         let left = usize::try_from(self.room()).unwrap_or(usize::MAX);
         let quick = self.since.elapsed() <= QUICK;
-        self.stride = self.next_stride(payload, quick).min(left.next_multiple_of(BLOCK_LEN));
+        self.stride = self.next_stride(payload, quick).min(left.next_multiple_of(SECTOR_LEN));
         let next = self.volumes.buffers.take(if quick { self.stride } else { self.stride.min(FIRST) });
         let mut full = std::mem::replace(&mut self.buffer, next);
         full.pad(length(sectors(payload as u64))?);
@@ -190,11 +208,12 @@ impl RecordWriter {
 
     /// How long the stride after one of `len` bytes is.
     fn next_stride(&self, len: usize, quick: bool) -> usize {
-        let longer = (len * 2).clamp(STRIDE_MIN, STRIDE_MAX);
+        let longer = (len * 2).next_multiple_of(BLOCK_LEN).min(STRIDE_MAX);
         if !quick || self.volumes.buffers.lent() + longer > BUFFERS_MAX {
             return STRIDE_MIN;
         }
-        longer
+        // It ends with a block, so that those behind it lie in their strides as a whole.
+        longer - within_block(self.written + len as u64)
     }
 
     /// Waits until the stride before is with the kernel.
@@ -208,6 +227,9 @@ impl RecordWriter {
     /// No more bytes.
     pub async fn finish(mut self, md5: &mut Stream) -> Result<Written, StoreError> {
         self.sum(true);
+        if let Some(begun) = self.begun.take() {
+            self.blocks.push(begun.finish());
+        }
         let payload_len = self.payload_len();
         if self.reservation.is_some() && !self.buffer.is_empty() {
             self.flush(md5).await?;
@@ -247,7 +269,108 @@ impl Written {
     }
 }
 
+/// How far into its block the payload's byte `at` is.
+fn within_block(at: u64) -> usize {
+    // Less than a block.
+    usize::try_from(at % BLOCK).unwrap_or(0)
+}
+
 /// A length that memory has.
 fn length(len: u64) -> Result<usize, StoreError> {
     usize::try_from(len).map_err(|_| StoreError::Index("a record is longer than memory".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Reserve;
+    use crate::store::hasher::Hasher;
+    use crate::world::fake;
+
+    /// Writes `data` in pieces, waiting where `slow` says so before each; what came of it, and the bytes
+    /// on the disk.
+    async fn write(data: &[u8], max: u64, piece: usize, slow: impl Fn(usize) -> bool) -> (Written, [u8; 16], Vec<u8>) {
+        let (world, _, _) = fake::world(1);
+        let dir = std::path::PathBuf::from("/v");
+        world.disk.create_dir_all(&dir).unwrap();
+        let volumes = Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0)).unwrap();
+        let volumes = Arc::new(volumes);
+        let mut md5 = Hasher::start().unwrap().stream();
+        let key = "a/录像.mp4".parse().unwrap();
+        let mut writer = RecordWriter::new(&volumes, [7; 16], &key, &Metadata::default(), max).unwrap();
+        for (number, piece) in data.chunks(piece).enumerate() {
+            if slow(number) {
+                tokio::time::sleep(QUICK * 2).await;
+            }
+            writer.write(piece, &mut md5).await.unwrap();
+        }
+        let written = writer.finish(&mut md5).await.unwrap();
+        let mut on_disk = vec![0; data.len()];
+        match &written.payload {
+            Payload::OnDisk(room) => {
+                room.volume.file.read_exact_at(&mut on_disk, room.extent.offset + written.header_len).unwrap();
+            }
+            Payload::Inline(buffer) => {
+                let payload = written.inline().unwrap().1;
+                assert_eq!(buffer.len() as u64, written.extent_len());
+                on_disk.copy_from_slice(&buffer.bytes()[payload]);
+                md5.update(Arc::clone(buffer), written.inline().unwrap().1).await.unwrap();
+            }
+            Payload::Nothing => {}
+        }
+        (written, md5.finish().await.unwrap(), on_disk)
+    }
+
+    fn content(len: usize) -> Vec<u8> {
+        (0..len).map(|at| u8::try_from((at ^ (at >> 7) ^ (at >> 15)) & 255).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn every_length_and_pace_is_summed_and_stored_as_it_came() {
+        let block = BLOCK_LEN;
+        let lengths =
+            [0, 1, 4096, block - 1, block, 2 * block, 2 * block + 1, 300_000, 7 * block / 2, 1_000_003, 3 << 20];
+        for len in lengths {
+            for piece in [1_000, 4_096, 50_000, 1 << 20] {
+                // Quick; slow in all strides; slow, then quick, and again.
+                for pace in 0..3 {
+                    let data = content(len);
+                    let slow = |number: usize| match pace {
+                        0 => false,
+                        1 => number.is_multiple_of((STRIDE_MIN / piece).max(1)) && len <= 300_000,
+                        _ => number * piece / (256 << 10) == 1 && number.is_multiple_of((STRIDE_MIN / piece).max(1)),
+                    };
+                    let (written, md5, on_disk) = write(&data, len as u64, piece, slow).await;
+                    let said = format!("{len} bytes in pieces of {piece}, pace {pace}");
+                    let sums: Vec<_> =
+                        data.chunks(block).zip(0..).map(|(bytes, number)| block_sum(&[7; 16], number, bytes)).collect();
+                    assert_eq!(written.payload_len, len as u64, "{said}");
+                    assert!(written.blocks == sums, "{said}: sums");
+                    assert!(on_disk == data, "{said}: bytes");
+                    assert_eq!(md5, crate::md5::digest(&data), "{said}: MD5");
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_camera_holds_little_memory() {
+        let (world, _, _) = fake::world(1);
+        let dir = std::path::PathBuf::from("/v");
+        world.disk.create_dir_all(&dir).unwrap();
+        let volumes = Arc::new(Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0)).unwrap());
+        let mut md5 = Hasher::start().unwrap().stream();
+        let key = "k".parse().unwrap();
+        let mut writer = RecordWriter::new(&volumes, [7; 16], &key, &Metadata::default(), 3 << 20).unwrap();
+        let mut most = 0;
+        for _ in 0..60 {
+            tokio::time::sleep(QUICK).await;
+            writer.write(&content(8_000), &mut md5).await.unwrap();
+            most = most.max(volumes.buffers.lent());
+        }
+        // A stride that fills, and the one before on its way to the disk.
+        assert!(most <= 80 << 10, "{most}");
+        writer.finish(&mut md5).await.unwrap();
+        drop(md5);
+    }
 }
