@@ -1,6 +1,6 @@
 //! Locks, deletion and clearing: 7.8, S3 DELETE, 7.9.
 
-use super::{BucketRef, Caller, Engine, Result, SubAccountRef, refuse};
+use super::{BucketRef, Caller, DeleteCondition, Engine, Result, SubAccountRef, refuse};
 use crate::domain::{AtTheEnd, Lock, Media, ObjectId, ObjectKey, Refusal, limits};
 use crate::store::event::{Cause, Event};
 use crate::store::index::bucket_of;
@@ -8,12 +8,24 @@ use crate::store::index::bucket_of;
 impl Engine {
     /// S3 DELETE. Deleting what is not there is no error, where deleting is allowed at all.
     pub async fn delete(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey) -> Result<()> {
+        self.delete_if(caller, bucket, key, DeleteCondition::default()).await
+    }
+
+    /// As [`Engine::delete`], where the file is the one that is meant.
+    pub async fn delete_if(
+        &self,
+        caller: &Caller,
+        bucket: &BucketRef,
+        key: &ObjectKey,
+        condition: DeleteCondition,
+    ) -> Result<()> {
         if !caller.may_delete(self.config().s3.allow_delete) {
             return Err(Refusal::Forbidden.into());
         }
         let (bucket, sub_account, key) = (bucket.id, bucket.owner, key.clone());
         self.change(false, move |apply| match apply.object(bucket, &key)? {
             None => Ok(Vec::new()),
+            Some(row) if !condition.holds(row.etag, row.created, row.size) => refuse(Refusal::Precondition),
             Some(row) if row.lock == Lock::Locked => refuse(Refusal::Locked),
             Some(row) => {
                 let files = vec![(row.created, row.id)];

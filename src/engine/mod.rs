@@ -29,9 +29,9 @@ pub use download::ObjectReader;
 pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,
-    DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo, OpenedSubAccount,
-    PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search, SearchPage, Status, Stored,
-    SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
+    DeleteCondition, DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo,
+    OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search, SearchPage, Status,
+    Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 

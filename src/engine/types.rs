@@ -115,8 +115,21 @@ pub struct ObjectInfo {
 pub struct PutCondition {
     /// `If-None-Match: *`: only where there is no such key.
     pub must_not_exist: bool,
-    /// `If-Match`: only where the key's tag is this one (as [`ETag`] displays).
+    /// `If-None-Match`: not where the key's tag is this one (as [`ETag`] displays).
+    pub must_differ: Option<String>,
+    /// `If-Match`: only where the key's tag is this one, or any at `*`.
     pub must_match: Option<String>,
+}
+
+/// Conditions of a deletion. They say nothing of a key that is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteCondition {
+    /// The key's tag must be this one, or any at `*`.
+    pub etag: Option<String>,
+    /// It must have been stored in this second.
+    pub modified: Option<Timestamp>,
+    /// It must have so many bytes.
+    pub size: Option<u64>,
 }
 
 /// What an upload says before its bytes.
@@ -154,8 +167,8 @@ pub struct Completion {
     pub parts: Vec<NamedPart>,
     /// Conditions.
     pub condition: PutCondition,
-    /// The checksum that the object shall have; one over the parts' digests may come without their number.
-    pub checksum: Option<Checksum>,
+    /// The checksum that the object shall have, as it was sent.
+    pub checksum: Option<(ChecksumKind, String)>,
     /// `x-amz-checksum-type`
     pub covers: Option<ChecksumType>,
     /// `x-amz-mp-object-size`
@@ -575,6 +588,22 @@ impl Credential {
 }
 
 // === impl Caller ===
+
+impl From<PutCondition> for crate::store::committer::Check {
+    fn from(condition: PutCondition) -> Self {
+        let PutCondition { must_not_exist, must_differ, must_match } = condition;
+        Self { must_not_exist, must_differ, must_match }
+    }
+}
+
+impl DeleteCondition {
+    /// Whether a file is the one that was meant.
+    pub(super) fn holds(&self, etag: ETag, modified: Timestamp, size: Bytes) -> bool {
+        self.etag.as_ref().is_none_or(|tag| tag == "*" || *tag == etag.to_string())
+            && self.modified.is_none_or(|at| at.seconds() == modified.seconds())
+            && self.size.is_none_or(|wanted| wanted == size.get())
+    }
+}
 
 impl Caller {
     /// Operations staff. The control socket (mode 0600) and the commands that work on a closed

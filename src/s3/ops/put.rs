@@ -76,9 +76,7 @@ pub(super) fn new_object(headers: &HeaderMap, key: &ObjectKey, length: Option<u6
     if let Some(name) = headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
         return Err(S3Error::not_implemented(name.as_str()));
     }
-    if headers.get("x-amz-acl").is_some_and(|acl| acl != "private") {
-        return Err(S3Error::not_implemented("x-amz-acl other than private"));
-    }
+    canned_acl(headers)?;
     let lock = match headers.get("x-amz-object-lock-legal-hold").map(http::HeaderValue::as_bytes) {
         None | Some(b"OFF") => Lock::Open,
         Some(b"ON") => Lock::Locked,
@@ -94,6 +92,29 @@ pub(super) fn new_object(headers: &HeaderMap, key: &ObjectKey, length: Option<u6
         ));
     }
     Ok(NewObject { key: key.clone(), length, metadata, lock, checksum: None, condition: put_condition(headers)? })
+}
+
+/// S3's canned access control lists beside `private`.
+const CANNED: [&str; 7] = [
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+    "log-delivery-write",
+];
+
+/// Whether the access control list that is asked for is the one that everything has.
+///
+/// # Errors
+/// 501 for another of S3's, 400 for none of S3's.
+pub(super) fn canned_acl(headers: &HeaderMap) -> S3Result<()> {
+    match headers.get("x-amz-acl").map(|acl| acl.to_str().unwrap_or("")) {
+        None | Some("private") => Ok(()),
+        Some(acl) if CANNED.contains(&acl) => Err(S3Error::not_implemented("x-amz-acl other than private")),
+        Some(_) => Err(S3Error::new(Code::InvalidArgument, "The canned ACL is none of S3's")),
+    }
 }
 
 fn metadata(headers: &HeaderMap) -> Metadata {
@@ -209,6 +230,7 @@ mod tests {
         ] {
             assert_eq!(read(&[pair]).unwrap_err().code(), Code::NotImplemented, "{pair:?}");
         }
+        assert_eq!(read(&[("x-amz-acl", "public-ready")]).unwrap_err().code(), Code::InvalidArgument);
     }
 
     #[test]
