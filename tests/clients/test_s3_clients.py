@@ -278,7 +278,7 @@ def test_parts_are_copied_by_range(fresh):
     part = {**where, "UploadId": upload, "CopySource": source}
     first = client.upload_part_copy(**part, PartNumber=1, CopySourceRange=f"bytes=0-{6 * MIB - 1}")["CopyPartResult"]["ETag"]
     second = client.upload_part_copy(**part, PartNumber=2, CopySourceRange=f"bytes={6 * MIB}-{11 * MIB - 1}")["CopyPartResult"]["ETag"]
-    assert error_code(client.upload_part_copy, **part, PartNumber=3, CopySourceRange=f"bytes=0-{11 * MIB}") == (400, "InvalidArgument")
+    assert error_code(client.upload_part_copy, **part, PartNumber=3, CopySourceRange=f"bytes=0-{11 * MIB}") == (416, "InvalidRange")
     parts = [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": second}]
     client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
     assert fresh.get(fresh.picture, "k") == data
