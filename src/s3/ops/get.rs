@@ -8,6 +8,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, E
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::Call;
+use super::put::ENCRYPTION;
 use crate::domain::{Lock, ObjectKey};
 use crate::engine::ObjectReader;
 use crate::s3::error::{Code, S3Error, S3Result};
@@ -34,6 +35,9 @@ enum Extent {
 
 pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3Result<Response<Body>> {
     let (engine, head) = (&call.plane.engine, call.head);
+    if head.headers.keys().any(|name| name.as_str().starts_with(ENCRYPTION)) {
+        return Err(S3Error::new(Code::InvalidRequest, "The encryption parameters are not applicable to this object."));
+    }
     let reader = if with_body && !head.headers.contains_key(http::header::RANGE) {
         engine.open_whole(call.caller, call.bucket, key).await?
     } else {

@@ -20,17 +20,17 @@ pub(super) const KEPT: [&str; 6] =
     ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
 /// Headers that ask for something that we lack. To ignore them would be to lie.
-const LACKING: [&str; 9] = [
+const LACKING: [&str; 6] = [
     "x-amz-copy-source",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-tagging",
     "x-amz-website-redirect-location",
     "x-amz-write-offset-bytes",
 ];
+
+/// How the headers begin that ask for encryption or bring its key.
+pub(super) const ENCRYPTION: &str = "x-amz-server-side-encryption";
 
 pub(super) async fn put(
     call: &Call<'_>,
@@ -73,7 +73,9 @@ pub(super) fn new_object(headers: &HeaderMap, key: &ObjectKey, length: Option<u6
     if let Some(name) = LACKING.into_iter().find(|name| headers.contains_key(*name)) {
         return Err(S3Error::not_implemented(name));
     }
-    if let Some(name) = headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
+    let lacking =
+        |name: &&HeaderName| name.as_str().starts_with("x-amz-grant-") || name.as_str().starts_with(ENCRYPTION);
+    if let Some(name) = headers.keys().find(lacking) {
         return Err(S3Error::not_implemented(name.as_str()));
     }
     canned_acl(headers)?;
@@ -226,6 +228,7 @@ mod tests {
             ("x-amz-grant-read", "id=x"),
             ("x-amz-tagging", "a=b"),
             ("x-amz-server-side-encryption", "AES256"),
+            ("x-amz-server-side-encryption-customer-key", "AAAA"),
             ("x-amz-object-lock-mode", "GOVERNANCE"),
         ] {
             assert_eq!(read(&[pair]).unwrap_err().code(), Code::NotImplemented, "{pair:?}");
