@@ -1,5 +1,6 @@
 //! What the engine takes and gives: the nouns between the planes and the use cases.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -52,7 +53,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Who calls. Only authentication makes one: a verified signature, a password, the local socket.
 #[derive(Clone, Debug)]
-pub struct Caller(pub(super) Who);
+pub struct Caller {
+    pub(super) who: Who,
+    /// From where, for the audit log.
+    pub(super) from: Option<SocketAddr>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Who {
@@ -583,7 +588,7 @@ impl Credential {
 
     /// The caller, once `proof` shows that the signature was made with the secret.
     pub fn caller(self, _proof: &crate::wire::sig::Verified) -> Caller {
-        Caller(self.who)
+        Caller::new(self.who)
     }
 }
 
@@ -609,12 +614,23 @@ impl Caller {
     /// Operations staff. The control socket (mode 0600) and the commands that work on a closed
     /// store are the only places that may say so; `tests/it/tidy.rs` holds them to it.
     pub fn operator() -> Self {
-        Self(Who::Operator)
+        Self::new(Who::Operator)
+    }
+
+    pub(super) fn new(who: Who) -> Self {
+        Self { who, from: None }
+    }
+
+    /// The same, with the address that the request came from.
+    #[must_use]
+    pub fn seen_at(mut self, from: Option<SocketAddr>) -> Self {
+        self.from = from;
+        self
     }
 
     /// Whether this is an account's administration key, which makes buckets of its own.
     pub fn administers(&self) -> bool {
-        matches!(self.0, Who::Administrator { .. })
+        matches!(self.who, Who::Administrator { .. })
     }
 }
 

@@ -1,12 +1,11 @@
 //! DeleteObject and DeleteObjects.
 
 use axum::body::Body;
-use futures_util::StreamExt;
 use http::{Response, StatusCode};
 
 use super::Call;
 use crate::domain::ObjectKey;
-use crate::engine::{BucketRef, Caller, DeleteCondition, Engine};
+use crate::engine::DeleteCondition;
 use crate::s3::body::{Checks, Incoming, read_whole};
 use crate::s3::error::{Code, S3Error, S3Result};
 use crate::s3::{empty, route, xml};
@@ -14,9 +13,6 @@ use crate::wire::range::bare;
 use crate::wire::s3_time;
 use crate::wire::s3_xml::{self, Doomed, Fate};
 use crate::wire::sig::Payload;
-
-/// Deletions that wait together, so that they share a group commit, and leave the queue to others.
-const AT_ONCE: usize = 128;
 
 pub(super) async fn many(call: &Call<'_>, payload: Payload, incoming: &mut Incoming) -> S3Result<Response<Body>> {
     let checks = Checks::read(&call.head.headers, payload)?;
@@ -28,12 +24,28 @@ pub(super) async fn many(call: &Call<'_>, payload: Payload, incoming: &mut Incom
     }
     let body = read_whole(incoming, checks).await?;
     let (quiet, objects) = s3_xml::read_delete(&body)?;
-    let deletions: Vec<_> = objects
-        .iter()
-        .map(|doomed| doom(call.plane.engine.clone(), call.caller.clone(), call.bucket.clone(), doomed.clone()))
-        .collect();
-    let outcomes: Vec<S3Result<()>> = futures_util::stream::iter(deletions).buffered(AT_ONCE).collect().await;
-    let rows: Vec<_> = objects.iter().zip(outcomes).map(|(doomed, outcome)| (doomed, words(outcome))).collect();
+    let (mut named, mut refused) = (Vec::new(), Vec::new());
+    for doomed in &objects {
+        match read(doomed) {
+            Ok(which) => {
+                named.push(which);
+                refused.push(None);
+            }
+            Err(why) => refused.push(Some(why)),
+        }
+    }
+    let mut outcomes = call.plane.engine.delete_many(call.caller, call.bucket, named).await.into_iter();
+    let mut rows = Vec::with_capacity(objects.len());
+    for (doomed, refused) in objects.iter().zip(refused) {
+        let outcome = match refused {
+            Some(why) => Err(why),
+            None => match outcomes.next() {
+                Some(outcome) => outcome.map_err(S3Error::from),
+                None => Err(S3Error::broken("a deletion has no outcome")),
+            },
+        };
+        rows.push((doomed, words(outcome)));
+    }
     Ok(xml(s3_xml::deleted(quiet, &rows)))
 }
 
@@ -66,13 +78,13 @@ fn condition(etag: Option<&str>, modified: Option<&str>, size: Option<&str>) -> 
     Ok(DeleteCondition { etag: etag.map(|tag| bare(tag).to_owned()), modified, size })
 }
 
-async fn doom(engine: Engine, caller: Caller, bucket: BucketRef, doomed: Doomed) -> S3Result<()> {
+/// What is to go, and in which state.
+fn read(doomed: &Doomed) -> S3Result<(ObjectKey, DeleteCondition)> {
     let condition = condition(doomed.etag.as_deref(), doomed.modified.as_deref(), doomed.size.as_deref())?;
-    if doomed.version.is_some_and(|version| !matches!(version.as_str(), "" | "null")) {
+    if doomed.version.as_deref().is_some_and(|version| !matches!(version, "" | "null")) {
         return Err(S3Error::new(Code::NoSuchVersion, "The specified version does not exist."));
     }
-    let key = route::object_key(&doomed.key)?;
-    Ok(engine.delete_if(&caller, &bucket, &key, condition).await?)
+    Ok((route::object_key(&doomed.key)?, condition))
 }
 
 fn words(outcome: S3Result<()>) -> Fate {
