@@ -23,6 +23,7 @@ from harness import (
     MIB,
     REGION,
     aws,
+    aws_environment,
     error_code,
     eventually,
     payload,
@@ -1099,6 +1100,20 @@ def test_aws_cli_syncs_lists_and_presigns(fresh, tmp_path):
     assert again == b"", "nothing is left to sync"
     url = aws(fresh, "s3", "presign", f"s3://{fresh.record}/2014/03/01/录像 1.mp4").stdout.decode().strip()
     assert url_get(url).body == tree["2014/03/01/录像 1.mp4"]
+
+
+def test_an_empty_file_does_not_make_aws_cli_wait(fresh, tmp_path):
+    """It asks for 100 Continue and cannot bear a last answer instead of it, if its connection is used again."""
+    tree = {"a": b"", "b": b"b", "c": b"", "d": b"d"}
+    for name, data in tree.items():
+        path = tmp_path / "up" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    settings = tmp_path / "settings"
+    settings.write_text("[default]\ns3 =\n    max_concurrent_requests = 1\n")
+    env = {**aws_environment(fresh.ak, fresh.sk), "AWS_CONFIG_FILE": str(settings)}
+    run(tool("aws"), "--endpoint-url", fresh.url, "s3", "sync", "--quiet", tmp_path / "up", f"s3://{fresh.record}/", env=env, timeout=30)
+    assert fresh.listing() == {(fresh.record, name): len(data) for name, data in tree.items()}
 
 
 def test_rclone_and_s3cmd_list_what_is_there(fresh, tmp_path):
