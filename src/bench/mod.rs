@@ -2,45 +2,61 @@
 //!
 //! Absent: `engine` and `store`. What is measured is what a client sees.
 
-mod limit;
+mod connection;
+mod curve;
 mod load;
 mod own_server;
+mod payload;
 mod process;
+mod reference;
+mod report;
+mod request;
+mod target;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::domain::{BucketName, Secret};
-use crate::sim::client::{Credentials, Endpoint, S3, Signature, tally, units};
-use crate::world::{Clock, os};
-use limit::Limit;
-use load::{Load, Measured};
+use crate::sim::client::units;
+use curve::Curve;
+use load::Load;
 use own_server::OwnServer;
-use process::Usage;
+use reference::Reference;
+use report::{Report, Summary};
+use request::Signing;
+use target::Target;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Operation {
-    /// Uploads.
+    /// Uploads
     Put,
-    /// Downloads, each held against what was uploaded.
+    /// Downloads from memory, each held against what was uploaded
     Get,
-    /// Every other request an upload or a download.
+    /// Uploads, and downloads of what was uploaded
     Mixed,
-    /// Listings of up to 1,000 keys.
+    /// Listings of up to 1,000 keys, from anywhere in the bucket
     List,
-    /// Removals.
+    /// Removals
     Delete,
+}
+
+/// How the reference server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Limit {
+    /// `pread` and `write` with a buffer of 256 KiB
+    Pread,
+    /// `sendfile`
+    Sendfile,
 }
 
 /// Options of `kandian bench`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchOptions {
-    /// The S3 endpoint; without one, a server is started for the run
-    #[arg(long, value_name = "URL", requires_all = ["access_key", "secret_key", "bucket"])]
+    /// The endpoint; without one, a server is started for the run
+    #[arg(long, value_name = "URL", requires = "bucket")]
     pub endpoint: Option<String>,
     /// Start a server for the run, in a temporary directory
     #[arg(long = "self", conflicts_with = "endpoint")]
@@ -58,11 +74,14 @@ pub struct BenchOptions {
     #[arg(long, default_value = "kandian")]
     pub region: String,
     /// How requests are signed
-    #[arg(long, value_enum, default_value_t = Signature::V4)]
-    pub signature: Signature,
+    #[arg(long = "signature", value_name = "SIGNATURE", value_enum, default_value_t = Signing::V4)]
+    pub signing: Signing,
     /// What is measured
     #[arg(long, value_enum, default_value_t = Operation::Put)]
     pub op: Operation,
+    /// How many of 100 requests of a mixed load are uploads
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub put_percent: u64,
     /// Size of an object
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = units::size)]
     pub size: u64,
@@ -75,204 +94,157 @@ pub struct BenchOptions {
     /// Stop after so long
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = units::duration, conflicts_with = "count")]
     pub duration: Duration,
+    /// Measure so often, and report medians
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
     /// Objects that are uploaded beforehand for get, list and delete
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub objects: u64,
-    /// Measure what the machine can do in the same run
-    #[arg(long)]
-    pub limit: bool,
-    /// Where the server of the run and the yardstick have their files
+    /// Put the same load on a bare reference server, in turn: what this machine can do
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "pread")]
+    pub limit: Option<Limit>,
+    /// Where the server of the run and the reference server have their files; with --endpoint, a directory on the
+    /// server's disk, whose writes are then reported
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// The server's process, to report its CPU time and memory
-    #[arg(long, value_name = "PID")]
-    pub server_pid: Option<u32>,
+    /// The server's processes, to report their CPU time and memory
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub server_pid: Vec<u32>,
     /// Space of the sub-account that is made on a server of its own, in GB
     #[arg(long, value_name = "GB", default_value_t = 64)]
     pub space: u32,
-    /// Same seed, same bytes
+    /// Same seed, same bytes but for the stamps
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// What the run is called in its report
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Draw the latencies into a file
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Draw the latencies of earlier runs (their JSON) beside them
+    #[arg(long, value_name = "FILE", requires = "svg")]
+    pub beside: Vec<PathBuf>,
     /// Print JSON only
     #[arg(long)]
     pub json: bool,
     /// The server's program, where it is not this one
     #[arg(long, value_name = "FILE", hide = true)]
     pub server_binary: Option<PathBuf>,
+    /// Be the reference server, with a file in this directory
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub serve_reference: Option<PathBuf>,
+    /// As a reference server, write through the page cache
+    #[arg(long, hide = true)]
+    pub buffered: bool,
 }
 
-/// Runs the load and prints a line and a line of JSON (with `--json` only the latter).
+/// Runs the load and prints a line, a drawing and a line of JSON (with `--json` only the latter).
 ///
 /// # Errors
 ///
 /// The server cannot be started or reached, a request had no answer, or what came back is not what
 /// was uploaded. Refusals are counted and are no error, unless everything was refused.
 pub async fn run(options: BenchOptions) -> io::Result<()> {
+    if let Some(dir) = options.serve_reference.clone() {
+        let serve = move || reference::run(&dir, options.limit.unwrap_or(Limit::Pread), options.buffered);
+        return tokio::task::spawn_blocking(serve).await.map_err(io::Error::other)?;
+    }
     if cfg!(debug_assertions) {
         writeln!(io::stderr(), "This is a debug build: its figures say nothing about a release.")?;
     }
     let dir = options.dir.clone().unwrap_or_else(std::env::temp_dir);
-    let limit = if options.limit {
-        let (dir, size, connections) = (dir.clone(), options.size, options.connections);
-        let measured = tokio::task::spawn_blocking(move || limit::measure(&dir, size, connections));
-        Some(measured.await.map_err(io::Error::other)??)
-    } else {
-        None
-    };
-    let (target, own) = match &options.endpoint {
+    let (target, _own) = match &options.endpoint {
         Some(endpoint) => (Target::given(&options, endpoint)?, None),
         None => {
-            let (target, own) = Target::own(&options, dir).await?;
-            (target, Some(own))
+            let (binary, at, space) = (options.server_binary.clone(), dir.clone(), options.space);
+            let started = tokio::task::spawn_blocking(move || OwnServer::start(binary, &at, space));
+            let server = started.await.map_err(io::Error::other)??;
+            (Target::own(&options, &server, &dir).await?, Some(server))
         }
     };
-    let pid = own.as_ref().map(OwnServer::pid).or(options.server_pid);
-    let measured = target.load(&options).run(|| pid.map(process::usage).transpose()).await;
-    drop(own);
-    let report = Report { options: &options, measured: measured?, limit };
-    report.print()
+    tokio::task::spawn_blocking(move || measure(&options, target, &dir)).await.map_err(io::Error::other)?
 }
 
-/// Whom the load is put on.
-struct Target {
-    endpoint: Endpoint,
-    credentials: Credentials,
-    bucket: String,
-}
-
-impl Target {
-    fn given(options: &BenchOptions, endpoint: &str) -> io::Result<Self> {
-        let (Some(access_key), Some(secret), Some(bucket)) =
-            (&options.access_key, &options.secret_key, &options.bucket)
-        else {
-            return Err(io::Error::other("--endpoint wants --access-key, --secret-key and --bucket"));
-        };
-        let bucket: BucketName = bucket.parse().map_err(io::Error::other)?;
-        let credentials = Credentials {
-            access_key: access_key.parse().map_err(io::Error::other)?,
-            secret: Secret::new(secret.clone()),
-            region: options.region.clone(),
-            signature: options.signature,
-        };
-        Ok(Self { endpoint: Endpoint::parse(endpoint)?, credentials, bucket: bucket.to_string() })
-    }
-
-    async fn own(options: &BenchOptions, dir: PathBuf) -> io::Result<(Self, OwnServer)> {
-        let (binary, space) = (options.server_binary.clone(), options.space);
-        let started = tokio::task::spawn_blocking(move || OwnServer::start(binary, &dir, space));
-        let server = started.await.map_err(io::Error::other)??;
-        let sub_account = server.platform()?.open_sub_account(space).await?;
-        let credentials = Credentials {
-            access_key: sub_account.access_key,
-            secret: sub_account.secret,
-            region: options.region.clone(),
-            signature: options.signature,
-        };
-        Ok((Self { endpoint: sub_account.s3, credentials, bucket: sub_account.recordings }, server))
-    }
-
-    fn load(self, options: &BenchOptions) -> Load {
-        let clock = std::sync::Arc::new(os::SystemClock);
-        let prefix = format!("bench/{:x}/", clock.now().millis());
-        let clients = (0..options.connections.max(1))
-            .map(|_| S3::new(self.endpoint.clone(), self.credentials.clone(), clock.clone()))
-            .collect();
-        Load::new(options, clients, self.bucket, prefix)
-    }
-}
-
-/// What came of a run.
-struct Report<'a> {
-    options: &'a BenchOptions,
-    measured: Measured,
-    limit: Option<Limit>,
-}
-
-impl Report<'_> {
-    fn print(&self) -> io::Result<()> {
-        let mut out = io::stdout();
-        if !self.options.json {
-            writeln!(out, "{}", self.line())?;
+/// Measures in turn the target and, where it is asked for, the reference server.
+fn measure(options: &BenchOptions, target: Target, dir: &Path) -> io::Result<()> {
+    let load = Load::new(options, target);
+    let what = format!("{:?} {} x{}", options.op, size(options.size), options.connections).to_uppercase();
+    let mut report = Report {
+        options,
+        run: Summary::new(options.name.clone().unwrap_or(what)),
+        limit: options.limit.map(|limit| Summary::new(format!("limit ({})", limit.name()))),
+    };
+    // What is downloaded comes from the page cache, so it is also put there.
+    let reference = match options.limit.filter(|_| options.op != Operation::List) {
+        Some(limit) => Some(Reference::start(dir, limit, options.op == Operation::Get)?),
+        None => None,
+    };
+    let bare = match &reference {
+        Some(server) => {
+            let target = Target::reference(options, server.address.clone(), server.pid(), dir)?;
+            Some(Load::new(options, target))
         }
-        writeln!(out, "{}", self.json())?;
-        let tally = &self.measured.tally;
-        match tally.failures() + tally.damaged {
-            0 if tally.done == 0 && tally.refusals() > 0 => Err(io::Error::other("every request was refused")),
-            0 => Ok(()),
-            bad => Err(io::Error::other(format!("{bad} requests failed"))),
+        None => None,
+    };
+    for _ in 0..options.rounds {
+        for (load, summary) in [(Some(&load), Some(&mut report.run)), (bare.as_ref(), report.limit.as_mut())] {
+            if let (Some(load), Some(summary)) = (load, summary) {
+                load.prepare()?;
+                summary.add(options.op, &load.round()?);
+            }
         }
     }
+    print(&report)
+}
 
-    /// Requests a second, and bytes a second.
-    fn rates(&self) -> (f64, f64) {
-        let seconds = self.measured.seconds.max(f64::MIN_POSITIVE);
-        (number(self.measured.tally.done) / seconds, number(self.measured.tally.bytes) / seconds)
+fn print(report: &Report<'_>) -> io::Result<()> {
+    let mut out = io::stdout();
+    if !report.options.json {
+        write!(out, "{}", report.text())?;
     }
-
-    /// What was reached of what the machine can do, 0 to 1; for uploads and downloads only.
-    fn ratio(&self) -> Option<f64> {
-        let limit = self.limit.as_ref()?;
-        let bytes_per_second = match self.options.op {
-            Operation::Put => limit.put(),
-            Operation::Get => limit.get,
-            Operation::Mixed | Operation::List | Operation::Delete => return None,
-        };
-        Some(self.rates().1 / bytes_per_second.max(f64::MIN_POSITIVE))
-    }
-
-    fn line(&self) -> String {
-        let (requests, bytes) = self.rates();
-        let mut line = format!(
-            "{:?} {} B x {} connections, {:.1} s: {requests:.0} op/s, {:.1} MB/s; {}, max {}",
-            self.options.op,
-            self.options.size,
-            self.options.connections,
-            self.measured.seconds,
-            bytes / 1e6,
-            self.measured.tally.line(),
-            tally::millis(self.measured.tally.slowest()),
-        );
-        if let Some(usage) = &self.measured.usage {
-            let cpu = usage.cpu_seconds;
-            line += &format!("; server: {cpu:.2} CPU s, {:.1} MiB at most", tally::mebibytes(usage.peak_bytes));
+    writeln!(out, "{}", report.json())?;
+    if let Some(file) = &report.options.svg {
+        let mut curves = vec![report.run.curve()];
+        curves.extend(report.limit.as_ref().map(Summary::curve));
+        for beside in &report.options.beside {
+            curves.push(earlier(beside)?);
         }
-        if let (Some(limit), Some(ratio)) = (&self.limit, self.ratio()) {
-            line += &format!("; {:.0} % of the limit ({})", ratio * 100.0, limit.line(self.options.op));
-        }
-        line
+        std::fs::write(file, curve::svg(&curves))?;
     }
-
-    fn json(&self) -> Value {
-        let (requests, bytes) = self.rates();
-        let mut all = self.measured.tally.json();
-        all["op"] = json!(format!("{:?}", self.options.op).to_lowercase());
-        all["size"] = json!(self.options.size);
-        all["connections"] = json!(self.options.connections);
-        all["seconds"] = json!(self.measured.seconds);
-        all["ops_per_s"] = json!(requests);
-        all["mb_per_s"] = json!(bytes / 1e6);
-        all["limit"] = self.limit.as_ref().map(Limit::json).unwrap_or_default();
-        all["ratio_to_limit"] = json!(self.ratio());
-        all["server"] = self.measured.usage.as_ref().map(|usage| self.server(usage)).unwrap_or_default();
-        all
-    }
-
-    fn server(&self, usage: &Usage) -> Value {
-        let tally = &self.measured.tally;
-        let per = |share: f64| (share > 0.0).then(|| usage.cpu_seconds / share);
-        json!({
-            "cpu_seconds": usage.cpu_seconds,
-            "cpu_seconds_per_gb": per(number(tally.bytes) / 1e9),
-            "cpu_seconds_per_1000": per(number(tally.done) / 1e3),
-            "peak_bytes": usage.peak_bytes,
-        })
+    let tally = &report.run.tally;
+    match tally.failures() + tally.damaged {
+        0 if tally.done == 0 && tally.refusals() > 0 => Err(io::Error::other("every request was refused")),
+        0 => Ok(()),
+        bad => Err(io::Error::other(format!("{bad} requests failed"))),
     }
 }
 
-/// A count as a number to divide.
-#[expect(clippy::cast_precision_loss, reason = "rates are shown with four digits at most")]
-fn number(count: u64) -> f64 {
-    count as f64
+/// The curve of a run whose output is in this file; its JSON is the last line.
+fn earlier(file: &Path) -> io::Result<Curve> {
+    let text = std::fs::read_to_string(file)?;
+    let report = text.lines().rev().find(|line| line.starts_with('{')).unwrap_or_default();
+    let curve = serde_json::from_str::<Value>(report).ok().as_ref().and_then(Curve::read);
+    curve.ok_or_else(|| io::Error::other(format!("{} is no output of a run", file.display())))
+}
+
+/// `64 KiB`, `8 MiB`, or bytes.
+fn size(bytes: u64) -> String {
+    match bytes {
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes > 0 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
+        _ => format!("{bytes} B"),
+    }
+}
+
+impl Limit {
+    /// As the command line has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pread => "pread",
+            Self::Sendfile => "sendfile",
+        }
+    }
 }
 
 #[cfg(test)]

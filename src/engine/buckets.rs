@@ -14,7 +14,7 @@ impl Engine {
     /// S3 CreateBucket. One's own again is no error, as in S3's first region; a sub-account's own buckets are there
     /// already ([`Refusal::BucketIsYours`]).
     pub async fn create_bucket(&self, caller: &Caller, name: BucketName) -> Result<()> {
-        let Who::Administrator { account } = caller.0 else {
+        let Who::Administrator { account } = caller.who else {
             // A camera's buckets come and go with its sub-account.
             self.bucket(caller, name.as_str()).map_err(|error| match error {
                 super::Error::Refused(Refusal::NoBucket) => Refusal::Forbidden.into(),
@@ -22,6 +22,7 @@ impl Engine {
             })?;
             return Err(Refusal::BucketIsYours.into());
         };
+        let audit = self.audited(caller, "CreateBucket", name.to_string());
         let row = OwnBucketRow { account, name, created: self.now() };
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |_| {
@@ -40,7 +41,7 @@ impl Engine {
             if now >= limits::OWN_BUCKETS_MAX {
                 return refuse(Refusal::TooManyBuckets { most: limits::OWN_BUCKETS_MAX });
             }
-            Ok(vec![Event::PutOwnBucket { id: SubAccountId::new(0), row }])
+            Ok(std::iter::once(Event::PutOwnBucket { id: SubAccountId::new(0), row }).chain(audit).collect())
         })
         .await?;
         Ok(())
@@ -49,10 +50,11 @@ impl Engine {
     /// S3 DeleteBucket, of an own bucket without files; its multipart uploads are given up. A sub-account's bucket
     /// goes with it and never by itself ([`Refusal::Forbidden`]).
     pub async fn delete_bucket(&self, caller: &Caller, bucket: &BucketRef) -> Result<()> {
-        let administers = matches!(caller.0, Who::Administrator { .. } | Who::Operator);
+        let administers = matches!(caller.who, Who::Administrator { .. } | Who::Operator);
         if !administers || !is_own(bucket.id) {
             return Err(Refusal::Forbidden.into());
         }
+        let audit = self.audited(caller, "DeleteBucket", bucket.name.to_string());
         let (id, bucket) = (bucket.owner, bucket.id);
         self.change(true, move |apply| {
             if !apply.has_bucket(bucket)? {
@@ -61,7 +63,7 @@ impl Engine {
             if apply.stats(id)?.files != [0, 0] {
                 return refuse(Refusal::BucketNotEmpty);
             }
-            Ok(vec![Event::DeleteOwnBucket { id }])
+            Ok(std::iter::once(Event::DeleteOwnBucket { id }).chain(audit).collect())
         })
         .await?;
         Ok(())

@@ -1,6 +1,6 @@
 //! Locks, deletion and clearing: 7.8, S3 DELETE, 7.9.
 
-use super::{BucketRef, Caller, Engine, Result, SubAccountRef, refuse};
+use super::{BucketRef, Caller, DeleteCondition, Engine, Error, Result, SubAccountRef, refuse};
 use crate::domain::{AtTheEnd, Lock, Media, ObjectId, ObjectKey, Refusal, limits};
 use crate::store::event::{Cause, Event};
 use crate::store::index::bucket_of;
@@ -8,20 +8,96 @@ use crate::store::index::bucket_of;
 impl Engine {
     /// S3 DELETE. Deleting what is not there is no error, where deleting is allowed at all.
     pub async fn delete(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey) -> Result<()> {
+        self.delete_if(caller, bucket, key, DeleteCondition::default()).await
+    }
+
+    /// As [`Engine::delete`], where the file is the one that is meant.
+    pub async fn delete_if(
+        &self,
+        caller: &Caller,
+        bucket: &BucketRef,
+        key: &ObjectKey,
+        condition: DeleteCondition,
+    ) -> Result<()> {
         if !caller.may_delete(self.config().s3.allow_delete) {
             return Err(Refusal::Forbidden.into());
         }
+        let audit = self.audited(caller, "DeleteObject", format!("{}/{key}", bucket.name));
         let (bucket, sub_account, key) = (bucket.id, bucket.owner, key.clone());
         self.change(false, move |apply| match apply.object(bucket, &key)? {
             None => Ok(Vec::new()),
+            Some(row) if !condition.holds(row.etag, row.created, row.size) => refuse(Refusal::Precondition),
             Some(row) if row.lock == Lock::Locked => refuse(Refusal::Locked),
             Some(row) => {
                 let files = vec![(row.created, row.id)];
-                Ok(vec![Event::Delete { sub_account, cause: Cause::Asked, files, exhausted: false }])
+                let gone = Event::Delete { sub_account, cause: Cause::Asked, files, exhausted: false };
+                Ok(std::iter::once(gone).chain(audit).collect())
             }
         })
         .await?;
         Ok(())
+    }
+
+    /// S3 DeleteObjects: what became of each, in the order of `doomed`. They go a few hundred at a time, each time
+    /// with one line in the audit log that names all that went.
+    pub async fn delete_many(
+        &self,
+        caller: &Caller,
+        bucket: &BucketRef,
+        doomed: Vec<(ObjectKey, DeleteCondition)>,
+    ) -> Vec<Result<()>> {
+        let mut outcomes = Vec::with_capacity(doomed.len());
+        for some in doomed.chunks(limits::SWEEP_FILES_PER_STEP_MAX) {
+            match self.delete_some(caller, bucket, some.to_vec()).await {
+                Ok(told) => outcomes.extend(told.into_iter().map(|outcome| outcome.map_err(Error::from))),
+                Err(error) => outcomes.extend(some.iter().map(|_| Err(error.clone()))),
+            }
+        }
+        outcomes
+    }
+
+    async fn delete_some(
+        &self,
+        caller: &Caller,
+        bucket: &BucketRef,
+        doomed: Vec<(ObjectKey, DeleteCondition)>,
+    ) -> Result<Vec<std::result::Result<(), Refusal>>> {
+        if !caller.may_delete(self.config().s3.allow_delete) {
+            return Err(Refusal::Forbidden.into());
+        }
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let (engine, caller, name) = (self.clone(), caller.clone(), bucket.name.clone());
+        let (bucket, sub_account) = (bucket.id, bucket.owner);
+        self.change(false, move |apply| {
+            let (mut files, mut gone, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+            for (key, condition) in doomed {
+                outcomes.push(match apply.object(bucket, &key)? {
+                    None => Ok(()),
+                    Some(row) if !condition.holds(row.etag, row.created, row.size) => Err(Refusal::Precondition),
+                    Some(row) if row.lock == Lock::Locked => Err(Refusal::Locked),
+                    // Named twice.
+                    Some(row) if files.contains(&(row.created, row.id)) => Ok(()),
+                    Some(row) => {
+                        files.push((row.created, row.id));
+                        gone.push(key);
+                        Ok(())
+                    }
+                });
+            }
+            // The receiver lives until the change is answered.
+            let _ = tell.send(outcomes);
+            if files.is_empty() {
+                return Ok(Vec::new());
+            }
+            let names: Vec<&str> = gone.iter().map(ObjectKey::as_str).collect();
+            // As JSON, since a key may have any separator in it.
+            let names = serde_json::to_string(&names).unwrap_or_default();
+            let audit = engine.audited(&caller, "DeleteObjects", format!("{name}: {} files {names}", gone.len()));
+            let gone = Event::Delete { sub_account, cause: Cause::Asked, files, exhausted: false };
+            Ok(std::iter::once(gone).chain(audit).collect())
+        })
+        .await?;
+        told.await.map_err(|_| Error::Broken("a deletion was not told what became of it".into()))
     }
 
     /// 7.8: locks or unlocks the file of this name in both buckets; looked up as sent, then with
@@ -59,12 +135,16 @@ impl Engine {
     /// The lock flag in S3's words, a legal hold: sets or releases it on one file.
     /// [`Refusal::NoFile`] where there is none.
     pub async fn set_lock(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey, lock: Lock) -> Result<()> {
-        let _ = caller;
+        let state = if lock == Lock::Locked { "ON" } else { "OFF" };
+        let audit = self.audited(caller, "PutObjectLegalHold", format!("{state} {}/{key}", bucket.name));
         let (bucket, key) = (bucket.id, key.clone());
         self.change(false, move |apply| match apply.object(bucket, &key)? {
             None => refuse(Refusal::NoFile),
             Some(row) if row.lock == lock => Ok(Vec::new()),
-            Some(row) => Ok(vec![Event::SetLock { bucket, key, id: row.id, lock }]),
+            Some(row) => {
+                let held = Event::SetLock { bucket, key, id: row.id, lock };
+                Ok(std::iter::once(held).chain(audit).collect())
+            }
         })
         .await?;
         Ok(())

@@ -64,7 +64,7 @@ impl Engine {
         };
         let right = self.unseal(&password_context(&name), &sealed)?;
         if right.matches(password) {
-            Ok(Caller(Who::Platform { account: id }))
+            Ok(Caller::new(Who::Platform { account: id }))
         } else {
             Err(Refusal::WrongPassword.into())
         }
@@ -116,21 +116,21 @@ fn bucket_ref(catalog: &Catalog, name: &str, bucket: &Bucket) -> Option<BucketRe
 
 impl Caller {
     pub(super) fn account_of_platform(&self) -> Result<AccountId> {
-        match self.0 {
+        match self.who {
             Who::Platform { account } => Ok(account),
             Who::Camera { .. } | Who::Administrator { .. } | Who::Operator => Err(Refusal::Forbidden.into()),
         }
     }
 
     pub(super) fn must_be_operator(&self) -> Result<()> {
-        match self.0 {
+        match self.who {
             Who::Operator => Ok(()),
             Who::Camera { .. } | Who::Administrator { .. } | Who::Platform { .. } => Err(Refusal::Forbidden.into()),
         }
     }
 
     fn may_see(&self, catalog: &Catalog, bucket: &Bucket) -> bool {
-        match self.0 {
+        match self.who {
             Who::Camera { sub_account } => bucket.owner == sub_account,
             Who::Administrator { account } => catalog.account_of(bucket.owner) == Some(account),
             Who::Operator => true,
@@ -140,7 +140,7 @@ impl Caller {
 
     /// Whether the caller may delete in a bucket that it sees.
     pub(super) fn may_delete(&self, allow_delete: bool) -> bool {
-        match self.0 {
+        match self.who {
             Who::Camera { .. } => allow_delete,
             Who::Administrator { .. } | Who::Operator => true,
             Who::Platform { .. } => false,

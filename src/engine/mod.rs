@@ -29,9 +29,9 @@ pub use download::ObjectReader;
 pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,
-    DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo, OpenedSubAccount,
-    PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search, SearchPage, Status, Stored,
-    SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
+    DeleteCondition, DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo,
+    OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search, SearchPage, Status,
+    Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 
@@ -213,6 +213,27 @@ impl Engine {
         if let Err(error) = self.inner.store.queue.send(Command::Change { decide, exclusive: false, reply: None }) {
             tracing::warn!(%error, "an audit entry was not written");
         }
+    }
+
+    /// The line that a change by a key leaves in the audit log, as an event of the change itself: it is written with
+    /// it, by the same sync. Callers without a key have their lines from their own plane.
+    fn audited(&self, caller: &Caller, what: &str, target: String) -> Option<Event> {
+        let who = {
+            let catalog = self.inner.store.catalog.read();
+            match caller.who {
+                types::Who::Camera { sub_account } => catalog.sub_accounts.get(&sub_account)?.row.ak.clone(),
+                types::Who::Administrator { account } => catalog.accounts.get(&account)?.admin.as_ref()?.0.clone(),
+                types::Who::Platform { .. } | types::Who::Operator => return None,
+            }
+        };
+        let entry = AuditEntry {
+            who: who.as_str().to_owned(),
+            from: caller.from.map_or_else(|| "-".to_owned(), |from| from.to_string()),
+            what: what.to_owned(),
+            target,
+            outcome: "ok".to_owned(),
+        };
+        serde_json::to_vec(&entry).ok().map(|entry| Event::Audit { entry })
     }
 
     /// Lets the committer decide on the present state; gives the sequence of the first event.

@@ -6,7 +6,7 @@ use super::{
     BucketRef, Caller, Completion, Engine, NamedPart, NewObject, PartInfo, PartPage, Result, Stored, UploadInfo,
 };
 use crate::domain::{Bytes, Checksum, ChecksumPlan, ChecksumType, ETag, Lock, ObjectKey, Refusal, UploadId, limits};
-use crate::store::committer::{Check, Command, Completion as CommitCompletion};
+use crate::store::committer::{Command, Completion as CommitCompletion};
 use crate::store::event::Event;
 use crate::store::index::rows::{PartRow, UploadRow};
 use crate::wire::s3_checksum;
@@ -47,15 +47,19 @@ impl Engine {
         said: Completion,
     ) -> Result<Stored> {
         let _ = caller;
+        let mut said = said;
+        // Of a part that is named twice in a row, the second is meant.
+        said.parts.reverse();
+        said.parts.dedup_by_key(|part| part.number);
+        said.parts.reverse();
         let checksum = self.checksum_to_be(bucket, key, upload, &said)?;
-        let condition = said.condition;
         let completion = CommitCompletion {
             bucket: bucket.id,
             key: key.clone(),
             upload,
             parts: said.parts.into_iter().map(|part| (part.number, part.etag)).collect(),
             checksum,
-            check: Check { must_not_exist: condition.must_not_exist, must_match: condition.must_match },
+            check: said.condition.into(),
             nonce: self.inner.world.entropy.bytes(),
         };
         let receipt = self.inner.store.queue.ask(|reply| Command::Complete(Box::new(completion), reply)).await?;
@@ -97,37 +101,28 @@ impl Engine {
         let Some(plan) = plan else {
             return match &said.checksum {
                 None => Ok(None),
-                Some(wanted) => Err(other("null", &wanted.kind.name().to_ascii_lowercase())),
+                Some((kind, _)) => Err(other("null", &kind.name().to_ascii_lowercase())),
             };
         };
         if let Some(covers) = said.covers.filter(|covers| *covers != plan.covers) {
             return Err(other(plan.covers.word(), covers.word()));
+        }
+        let made = checksum_of(plan, &parts);
+        if let Some((kind, text)) = &said.checksum {
+            if *kind != plan.kind {
+                return Err(other(&plan.kind.name().to_ascii_lowercase(), &kind.name().to_ascii_lowercase()));
+            }
+            // One over the parts' digests may come without their number.
+            let bare = made.clone().map(|made| Checksum { parts: 0, ..made });
+            if ![&made, &bare].into_iter().flatten().any(|sum| s3_checksum::encode(sum) == *text) {
+                return Err(Refusal::BadChecksum { kind: plan.kind.name() }.into());
+            }
         }
         if row.checksum.is_some_and(|plan| plan.covers == ChecksumType::Composite)
             && let Some((bare, _)) = parts.iter().find(|(named, _)| named.checksums.is_empty())
         {
             let kind = plan.kind.name().to_ascii_lowercase();
             return Err(Refusal::NoPartChecksum { kind, number: bare.number }.into());
-        }
-        let sums: Option<Vec<(&[u8], u64)>> = parts
-            .iter()
-            .map(|(_, part)| {
-                let sum = part.checksum.as_ref().filter(|sum| sum.kind == plan.kind)?;
-                Some((sum.digest.as_slice(), part.size))
-            })
-            .collect();
-        let made = sums.and_then(|sums| s3_checksum::whole(plan.kind, plan.covers, sums.into_iter()));
-        if let Some(wanted) = &said.checksum {
-            let kind = plan.kind.name();
-            if wanted.kind != plan.kind {
-                return Err(other(&kind.to_ascii_lowercase(), &wanted.kind.name().to_ascii_lowercase()));
-            }
-            let holds = made
-                .as_ref()
-                .is_some_and(|made| made.digest == wanted.digest && (wanted.parts == 0 || wanted.parts == made.parts));
-            if !holds {
-                return Err(Refusal::BadChecksum { kind }.into());
-            }
         }
         Ok(made)
     }
@@ -213,4 +208,16 @@ fn plan_of(parts: &[(&NamedPart, &PartRow)], covers: Option<ChecksumType>) -> Op
 
 fn other(expected: &str, actual: &str) -> super::Error {
     Refusal::OtherChecksum { expected: expected.to_owned(), actual: actual.to_owned() }.into()
+}
+
+/// The checksum of the object that these parts make.
+fn checksum_of(plan: ChecksumPlan, parts: &[(&NamedPart, &PartRow)]) -> Option<Checksum> {
+    let sums: Option<Vec<(&[u8], u64)>> = parts
+        .iter()
+        .map(|(_, part)| {
+            let sum = part.checksum.as_ref().filter(|sum| sum.kind == plan.kind)?;
+            Some((sum.digest.as_slice(), part.size))
+        })
+        .collect();
+    s3_checksum::whole(plan.kind, plan.covers, sums?.into_iter())
 }

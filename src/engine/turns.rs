@@ -42,14 +42,14 @@ impl Engine {
         let share = Share { all: config.s3.max_requests, one: config.s3.max_requests_per_key };
         let mut ledger = self.inner.turns.lock();
         let taken = ledger.all.requests;
-        let own = ledger.keys.get(&caller.0).map_or(0, |had| had.requests);
+        let own = ledger.keys.get(&caller.who).map_or(0, |had| had.requests);
         if !share.admits(own, taken, 1) {
             return Err(Error::Busy("this key has its most requests under way"));
         }
         ledger.all.requests += 1;
-        ledger.keys.entry(caller.0.clone()).or_default().requests += 1;
+        ledger.keys.entry(caller.who.clone()).or_default().requests += 1;
         drop(ledger);
-        Ok(Turn { engine: self.clone(), who: caller.0.clone(), bytes: 0 })
+        Ok(Turn { engine: self.clone(), who: caller.who.clone(), bytes: 0 })
     }
 
     /// Requests that are under way, of all keys.

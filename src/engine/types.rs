@@ -1,5 +1,6 @@
 //! What the engine takes and gives: the nouns between the planes and the use cases.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -52,7 +53,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Who calls. Only authentication makes one: a verified signature, a password, the local socket.
 #[derive(Clone, Debug)]
-pub struct Caller(pub(super) Who);
+pub struct Caller {
+    pub(super) who: Who,
+    /// From where, for the audit log.
+    pub(super) from: Option<SocketAddr>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Who {
@@ -115,8 +120,21 @@ pub struct ObjectInfo {
 pub struct PutCondition {
     /// `If-None-Match: *`: only where there is no such key.
     pub must_not_exist: bool,
-    /// `If-Match`: only where the key's tag is this one (as [`ETag`] displays).
+    /// `If-None-Match`: not where the key's tag is this one (as [`ETag`] displays).
+    pub must_differ: Option<String>,
+    /// `If-Match`: only where the key's tag is this one, or any at `*`.
     pub must_match: Option<String>,
+}
+
+/// Conditions of a deletion. They say nothing of a key that is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteCondition {
+    /// The key's tag must be this one, or any at `*`.
+    pub etag: Option<String>,
+    /// It must have been stored in this second.
+    pub modified: Option<Timestamp>,
+    /// It must have so many bytes.
+    pub size: Option<u64>,
 }
 
 /// What an upload says before its bytes.
@@ -154,8 +172,8 @@ pub struct Completion {
     pub parts: Vec<NamedPart>,
     /// Conditions.
     pub condition: PutCondition,
-    /// The checksum that the object shall have; one over the parts' digests may come without their number.
-    pub checksum: Option<Checksum>,
+    /// The checksum that the object shall have, as it was sent.
+    pub checksum: Option<(ChecksumKind, String)>,
     /// `x-amz-checksum-type`
     pub covers: Option<ChecksumType>,
     /// `x-amz-mp-object-size`
@@ -570,22 +588,49 @@ impl Credential {
 
     /// The caller, once `proof` shows that the signature was made with the secret.
     pub fn caller(self, _proof: &crate::wire::sig::Verified) -> Caller {
-        Caller(self.who)
+        Caller::new(self.who)
     }
 }
 
 // === impl Caller ===
 
+impl From<PutCondition> for crate::store::committer::Check {
+    fn from(condition: PutCondition) -> Self {
+        let PutCondition { must_not_exist, must_differ, must_match } = condition;
+        Self { must_not_exist, must_differ, must_match }
+    }
+}
+
+impl DeleteCondition {
+    /// Whether a file is the one that was meant.
+    pub(super) fn holds(&self, etag: ETag, modified: Timestamp, size: Bytes) -> bool {
+        self.etag.as_ref().is_none_or(|tag| tag == "*" || *tag == etag.to_string())
+            && self.modified.is_none_or(|at| at.seconds() == modified.seconds())
+            && self.size.is_none_or(|wanted| wanted == size.get())
+    }
+}
+
 impl Caller {
     /// Operations staff. The control socket (mode 0600) and the commands that work on a closed
     /// store are the only places that may say so; `tests/it/tidy.rs` holds them to it.
     pub fn operator() -> Self {
-        Self(Who::Operator)
+        Self::new(Who::Operator)
+    }
+
+    pub(super) fn new(who: Who) -> Self {
+        Self { who, from: None }
+    }
+
+    /// The same, with the address that the request came from.
+    #[must_use]
+    pub fn seen_at(mut self, from: Option<SocketAddr>) -> Self {
+        self.from = from;
+        self
     }
 
     /// Whether this is an account's administration key, which makes buckets of its own.
     pub fn administers(&self) -> bool {
-        matches!(self.0, Who::Administrator { .. })
+        matches!(self.who, Who::Administrator { .. })
     }
 }
 

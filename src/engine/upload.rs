@@ -57,10 +57,8 @@ impl Engine {
         if old.as_ref().is_some_and(|old| old.lock == Lock::Locked) {
             return Err(Refusal::Locked.into());
         }
-        if new.condition.must_not_exist && old.is_some() {
-            return Err(Refusal::Precondition.into());
-        }
-        let check = Check { must_not_exist: new.condition.must_not_exist, must_match: new.condition.must_match };
+        let check = Check::from(new.condition);
+        check.holds(old.map(|old| old.etag))?;
         let target = Target::Object { metadata: new.metadata, lock: new.lock, check };
         self.begin(bucket, new.key, target, new.length).await
     }

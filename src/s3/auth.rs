@@ -30,7 +30,7 @@ pub fn authenticate(plane: &Plane, head: &Head) -> S3Result<Authenticated> {
     };
     let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
     let signed = claim.verify(&request, credential.key(), plane.engine.now(), plane.config.clock_skew)?;
-    let caller = credential.caller(&signed.verified);
+    let caller = credential.caller(&signed.verified).seen_at(head.peer);
     Ok(Authenticated { caller, signed })
 }
 

@@ -31,6 +31,8 @@ pub struct Incoming {
     touched: bool,
     /// Nothing more can be had of it.
     broken: bool,
+    /// There was nothing to come from the beginning, so that hyper sends no `100 Continue`.
+    empty: bool,
     /// The request's turn; it goes where the body goes, and so to the end of a commit.
     turn: Option<Turn>,
 }
@@ -38,7 +40,8 @@ pub struct Incoming {
 impl Incoming {
     /// A body of which no byte may stay away for longer than `idle`.
     pub fn new(body: Body, idle: Duration) -> Self {
-        Self { body, idle, touched: false, broken: false, turn: None }
+        let empty = body.is_end_stream();
+        Self { body, idle, touched: false, broken: false, empty, turn: None }
     }
 
     /// Takes a turn for the caller, which is known now.
@@ -106,10 +109,16 @@ impl Incoming {
     /// After the answer is made: swallows what is left of the body, or has the connection closed,
     /// so that what comes is never taken for the next request.
     pub async fn settle(mut self, headers: &HeaderMap, response: &mut Response<Body>) {
+        let expects = headers.get(EXPECT).is_some();
         if self.body.is_end_stream() {
+            // aws-cli takes a last answer without the 100 that it asked for as one for the next request
+            // of its connection too, cannot read that one's length, and waits for a minute.
+            if self.empty && expects {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             return;
         }
-        let waiting = !self.touched && headers.get(EXPECT).is_some();
+        let waiting = !self.touched && expects;
         if waiting || self.broken || !self.drain().await {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -76,7 +76,6 @@ codes! {
     InvalidBucketName 400,
     InvalidDigest 400,
     InvalidPart 400,
-    InvalidPartNumber 416,
     InvalidPartOrder 400,
     InvalidPolicyDocument 400,
     InvalidRange 416,

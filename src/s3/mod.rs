@@ -12,6 +12,7 @@ mod error;
 mod ops;
 mod route;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +27,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::config;
 use crate::engine::{Engine, Turn};
+use crate::http::Peer;
 use crate::wire::sig::Target;
 
 use body::Incoming;
@@ -42,6 +44,8 @@ pub struct Plane {
 
 /// A request without its body.
 pub struct Head {
+    /// Who is there.
+    peer: Option<SocketAddr>,
     method: Method,
     target: Target,
     headers: HeaderMap,
@@ -70,8 +74,9 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
     {
         asked.insert(HOST, value);
     }
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let outcome = match Head::read(&plane, parts.method, &parts.uri, asked.clone()) {
-        Ok(head) => ops::serve(&plane, &head, &mut incoming).await,
+        Ok(head) => ops::serve(&plane, &Head { peer, ..head }, &mut incoming).await,
         Err(error) => Err(error),
     };
     let mut response = match outcome {
@@ -104,7 +109,7 @@ impl Head {
             Some(Err(_)) => return Err(S3Error::new(Code::InvalidRequest, "The Host header is not ASCII")),
         };
         let host_bucket = route::host_bucket(host.as_deref(), plane.config.domain.as_deref());
-        Ok(Self { method, target, headers, host, host_bucket })
+        Ok(Self { peer: None, method, target, headers, host, host_bucket })
     }
 
     /// A header's text; `None` where it was not sent or is not ASCII.

@@ -118,6 +118,11 @@ impl Endpoint {
         self
     }
 
+    /// `host:port`, to connect to.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// `host[:port]`, as it is sent and signed.
     pub fn host(&self) -> &str {
         &self.host

@@ -62,12 +62,39 @@ pub fn parse_any(text: &str) -> Option<Timestamp> {
 pub fn parse_http(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let body = ["+0000", "-0000", "UTC"].iter().find_map(|zone| text.strip_suffix(zone));
-    let at = match body {
+    let read = match body {
         Some(body) => httpdate::parse_http_date(&format!("{} GMT", body.trim_end())),
         None => httpdate::parse_http_date(text),
     };
-    let seconds = at.ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-    Some(Timestamp::from_seconds(i64::try_from(seconds).ok()?))
+    match read {
+        Ok(at) => {
+            let seconds = at.duration_since(UNIX_EPOCH).ok()?.as_secs();
+            Some(Timestamp::from_seconds(i64::try_from(seconds).ok()?))
+        }
+        Err(_) => parse_whatever_weekday(text),
+    }
+}
+
+/// An RFC 1123 date whose weekday is another's: a clock that knows the date and not the day is
+/// told that its time is off, not that it cannot be read.
+fn parse_whatever_weekday(text: &str) -> Option<Timestamp> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (weekday, rest) = text.split_once(", ")?;
+    let rest = ["GMT", "+0000", "-0000", "UTC"].iter().find_map(|zone| rest.strip_suffix(zone))?.trim_end();
+    let mut words = rest.split(' ');
+    let (day, month, year, clock) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let mut clock = clock.split(':');
+    let (hour, minute, second) = (clock.next()?, clock.next()?, clock.next()?);
+    if !["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].contains(&weekday)
+        || words.next().is_some()
+        || clock.next().is_some()
+        || year.len() != 4
+    {
+        return None;
+    }
+    let month = MONTHS.iter().position(|name| *name == month).and_then(|at| i16::try_from(at + 1).ok())?;
+    let found = at(number(year)?, month, number(day)?, number(hour)?, number(minute)?, number(second)?)?;
+    (found.seconds() >= 0).then_some(found)
 }
 
 /// `2026-11-23T12:00:00[.fff]Z`.
@@ -105,6 +132,24 @@ mod tests {
     use proptest::prelude::{prop_assert_eq, proptest};
 
     use super::*;
+
+    #[test]
+    fn a_date_with_another_weekday_is_that_date_and_one_before_1970_is_none() {
+        let right = parse_any("Sun, 07 Jul 2030 21:53:04 GMT").unwrap();
+        assert_eq!(parse_any("Tue, 07 Jul 2030 21:53:04 GMT"), Some(right));
+        assert_eq!(parse_any("Tue, 07 Jul 2030 21:53:04 +0000"), Some(right));
+        assert!(parse_any("Tue, 07 Jul 9999 21:53:04 GMT").is_some());
+        for bad in [
+            "Tue, 07 Jul 1950 21:53:04 GMT",
+            "Xxx, 07 Jul 2030 21:53:04 GMT",
+            "Tue, 07 Jul 30 21:53:04 GMT",
+            "Tue, 32 Jul 2030 21:53:04 GMT",
+            "Tue, 07 Jul 2030 21:53:04",
+            "Tue, 07 Jul 2030 21:53:04:05 GMT",
+        ] {
+            assert_eq!(parse_any(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn every_form_of_one_moment_is_the_same_moment() {

@@ -1,15 +1,19 @@
 //! S3's XML: the answers that are written and the bodies that are read.
 
+mod attributes;
 mod delete;
 mod small;
+mod versions;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::Event;
 
+pub use attributes::{Attributes, Parts, attributes};
 pub use delete::{Doomed, Fate, deleted, read_delete};
-pub use small::{copied, legal_hold, posted, read_create_bucket, read_legal_hold};
+pub use small::{copied, legal_hold, posted, private_acl, read_create_bucket, read_legal_hold};
+pub use versions::{VersionListing, versions};
 
 use super::{s3_checksum, s3_time};
 use crate::domain::object::is_xml_char;
@@ -82,6 +86,19 @@ impl Writer {
 
 fn url(text: &str, encoded: bool) -> String {
     if encoded { utf8_percent_encode(text, URL).to_string() } else { text.to_owned() }
+}
+
+/// Encoded so far as it must be: reads alike to who undoes it and, nearly always, to who does not.
+fn barely_url(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '%' | '+') || !is_xml_char(c) {
+            out.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), URL));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn quoted(etag: &str) -> String {
@@ -197,7 +214,12 @@ pub enum ListVersion<'a> {
 pub fn list(page: &Listing<'_>) -> String {
     let name = |text: &str| url(text, page.url_encoded);
     let mut w = Writer::new("ListBucketResult");
-    w.text("Name", page.bucket).text("Prefix", &name(page.prefix));
+    w.text("Name", page.bucket);
+    match &page.version {
+        // Not every client undoes the encoding here: botocore does not.
+        ListVersion::V1 { .. } if page.url_encoded => w.text("Prefix", &barely_url(page.prefix)),
+        _ => w.text("Prefix", &name(page.prefix)),
+    };
     let owner = match &page.version {
         ListVersion::V1 { marker, next_marker } => {
             w.text("Marker", &name(marker));
@@ -572,7 +594,7 @@ mod tests {
         };
         let text = list(&page);
         for wanted in [
-            "<Prefix>a%20</Prefix>",
+            "<Prefix>a </Prefix>",
             "<NextMarker>a%20c/</NextMarker>",
             "<Key>a%20b/%E5%BD%95</Key>",
             "<LastModified>1970-01-01T00:00:00.001Z</LastModified>",

@@ -130,6 +130,30 @@ def test_own_buckets_take_what_the_account_has_not_handed_out(server):
     admin.delete_bucket(Bucket="own-space")
 
 
+def test_holds_deletions_and_buckets_are_in_the_audit_log(server, account, admin):
+    ak, sk = account.admin()
+    admin.create_bucket(Bucket="own-audit")
+    for key in ("a", "b", "c"):
+        admin.put_object(Bucket="own-audit", Key=key, Body=b"x")
+    admin.put_object_legal_hold(Bucket="own-audit", Key="a", LegalHold={"Status": "ON"})
+    assert error_code(admin.delete_object, Bucket="own-audit", Key="a") == (403, "AccessDenied")
+    admin.put_object_legal_hold(Bucket="own-audit", Key="a", LegalHold={"Status": "OFF"})
+    admin.delete_object(Bucket="own-audit", Key="a")
+    admin.delete_objects(Bucket="own-audit", Delete={"Objects": [{"Key": "b"}, {"Key": "c"}]})
+    admin.delete_bucket(Bucket="own-audit")
+    log = [e for e in server.json("audit", "list") if "own-audit" in e["target"]]
+    assert [(e["what"], e["target"]) for e in reversed(log)] == [
+        ("CreateBucket", "own-audit"),
+        ("PutObjectLegalHold", "ON own-audit/a"),
+        ("PutObjectLegalHold", "OFF own-audit/a"),
+        ("DeleteObject", "own-audit/a"),
+        ("DeleteObjects", 'own-audit: 2 files ["b","c"]'),
+        ("DeleteBucket", "own-audit"),
+    ]
+    assert all(e["who"] == ak and e["from"].startswith("127.0.0.1:") for e in log)
+    assert sk not in str(log)
+
+
 def test_aws_cli_makes_syncs_and_removes_a_bucket(server, account, tmp_path):
     ak, sk = account.admin()
     source, target = tmp_path / "from", tmp_path / "to"

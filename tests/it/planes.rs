@@ -12,13 +12,13 @@ use axum::body::Body;
 use hmac::{KeyInit, Mac};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use kandian::config::{Written, parse};
+use kandian::config::{Config, Written, parse};
 use kandian::domain::{AccessKey, Gigabytes, Secret, Timestamp};
 use kandian::engine::{Caller, Courier, Delivery, Engine, NewAccount, Notice, PublicUrls, SubAccountView};
 use kandian::soap::SoapSettings;
 use kandian::wire::s3_time;
 use kandian::wire::sig::{Content, ToSign, presign_v4, sign_v4};
-use kandian::world::fake::{FakeDisk, ManualClock, world};
+use kandian::world::fake::{ManualClock, world};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -40,7 +40,6 @@ impl Courier for Nobody {
 struct Shop {
     engine: Engine,
     clock: Arc<ManualClock>,
-    disk: Arc<FakeDisk>,
     s3: Router,
     soap: Router,
     /// What must never be seen but where it is asked for.
@@ -93,6 +92,13 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
 
 fn sha256_hex(data: &[u8]) -> String {
     hex::encode(Sha256::digest(data))
+}
+
+/// One GB is 1 MiB; and `more`.
+fn settings(more: &[&str]) -> Config {
+    let mut sets = vec!["space.bytes_per_gb=1048576".to_owned()];
+    sets.extend(more.iter().map(|set| (*set).to_owned()));
+    parse(&Written { file: None, data: Some("/data".into()), sets }).unwrap()
 }
 
 /// A request whose body will be `body`, sent as `sent`.
@@ -158,10 +164,8 @@ impl Shop {
 
     /// The same, with more settings.
     async fn with(seed: u64, more: &[&str]) -> Self {
-        let (world, disk, clock) = world(seed);
-        let mut sets = vec!["space.bytes_per_gb=1048576".to_owned()];
-        sets.extend(more.iter().map(|set| (*set).to_owned()));
-        let config = parse(&Written { file: None, data: Some("/data".into()), sets }).unwrap();
+        let (world, _, clock) = world(seed);
+        let config = settings(more);
         let urls = PublicUrls { s3: format!("http://{HOST}"), soap: "http://soap.test:9001".to_owned() };
         let engine = Engine::open(world, &config, urls, Arc::new(Nobody)).unwrap();
         let new = NewAccount {
@@ -181,7 +185,6 @@ impl Shop {
             ),
             engine,
             clock,
-            disk,
             secrets: Mutex::new(vec![PASSWORD.to_owned(), admin.expose().to_owned()]),
             refusals: Mutex::default(),
         }
@@ -675,14 +678,14 @@ async fn a_disk_without_room_is_busy_and_says_when_to_come_back() {
     };
     assert_eq!(put().await, (200, None));
     // What is set aside on the disk already is used up first.
-    shop.disk.set_capacity(0);
+    shop.engine.reload(&settings(&["storage.reserve=100%"]));
     let mut left = 100;
     while put().await == (200, None) {
         left -= 1;
         assert!(left > 0, "100 MiB went onto a full disk");
     }
     assert_eq!(put().await, (503, Some(1)));
-    shop.disk.set_capacity(1 << 30);
+    shop.engine.reload(&settings(&[]));
     assert_eq!(put().await, (200, None));
     shop.close().await;
 }

@@ -212,7 +212,7 @@ pub fn platform(engine: &Engine) -> Caller {
 /// An account's administration key.
 pub fn administrator(engine: &Engine, account: &str) -> Caller {
     let account = engine.inner.store.catalog.read().names[account];
-    Caller(Who::Administrator { account })
+    Caller::new(Who::Administrator { account })
 }
 
 pub async fn open_sub(engine: &Engine, space: u32) -> OpenedSubAccount {

@@ -9,7 +9,7 @@ use crate::engine::types::Who;
 use crate::engine::{BucketRef, Caller, Engine, Error, ListQuery};
 
 fn camera(bucket: &BucketRef) -> Caller {
-    Caller(Who::Camera { sub_account: bucket.owner })
+    Caller::new(Who::Camera { sub_account: bucket.owner })
 }
 
 fn is_busy<T>(result: &crate::engine::Result<T>) -> bool {

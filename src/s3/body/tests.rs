@@ -88,3 +88,14 @@ async fn a_refused_body_is_swallowed_if_it_is_small_and_comes() {
     // Nobody has sent a 100 yet, so nothing is coming: not to be waited for.
     assert!(settled(Incoming::new(slow(1, 1), minute), &[("expect", "100-continue")]).await);
 }
+
+#[tokio::test]
+async fn a_connection_does_not_outlive_an_answer_that_came_instead_of_a_100() {
+    let expects = [("expect", "100-continue")];
+    let mut empty = Incoming::new(Body::empty(), Duration::from_secs(60));
+    assert_eq!(empty.next().await.unwrap(), None);
+    assert!(settled(empty, &expects).await);
+    let mut whole = Incoming::new(slow(1, 1), Duration::from_secs(60));
+    while whole.next().await.unwrap().is_some() {}
+    assert!(!settled(whole, &expects).await);
+}

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 
 use super::list::read_token;
+use super::put::canned_acl;
 use super::{Call, count};
 use crate::domain::{BucketName, Refusal, Timestamp};
 use crate::engine::{Caller, Error};
@@ -65,6 +66,7 @@ pub(super) async fn create(
     }
     let parsed = name.parse::<BucketName>();
     let parsed = parsed.map_err(|why| S3Error::new(Code::InvalidBucketName, why.to_string()))?;
+    canned_acl(&head.headers)?;
     if let Some(lacking) = lacking(&head.headers) {
         return Err(S3Error::not_implemented(lacking));
     }
@@ -84,9 +86,6 @@ pub(super) async fn create(
 /// What is asked of a new bucket that we lack. `x-amz-bucket-object-lock-enabled` asks for legal holds, which every
 /// bucket has, and for retention, which is refused where it is used.
 fn lacking(headers: &HeaderMap) -> Option<&str> {
-    if headers.get("x-amz-acl").is_some_and(|acl| acl != "private") {
-        return Some("x-amz-acl other than private");
-    }
     if headers.get("x-amz-object-ownership").is_some_and(|whose| whose != "BucketOwnerEnforced") {
         return Some("x-amz-object-ownership other than BucketOwnerEnforced");
     }
@@ -114,16 +113,12 @@ mod tests {
             let headers = [(HeaderName::from_static(name), http::HeaderValue::from_static(value))];
             lacking(&headers.into_iter().collect()).map(str::to_owned)
         };
-        for (name, value) in [
-            ("x-amz-acl", "private"),
-            ("x-amz-bucket-object-lock-enabled", "true"),
-            ("x-amz-object-ownership", "BucketOwnerEnforced"),
-        ] {
+        for (name, value) in
+            [("x-amz-bucket-object-lock-enabled", "true"), ("x-amz-object-ownership", "BucketOwnerEnforced")]
+        {
             assert_eq!(of(name, value), None, "{name}");
         }
-        for (name, value) in
-            [("x-amz-acl", "public-read"), ("x-amz-grant-write", "id=x"), ("x-amz-object-ownership", "ObjectWriter")]
-        {
+        for (name, value) in [("x-amz-grant-write", "id=x"), ("x-amz-object-ownership", "ObjectWriter")] {
             assert!(of(name, value).is_some(), "{name}");
         }
     }

@@ -156,11 +156,13 @@ fn part_range(text: &str, size: u64) -> S3Result<Range<u64>> {
              zero-based offsets of the first and last bytes to copy",
         ));
     };
-    if first > last || last >= size {
-        return Err(S3Error::new(
-            Code::InvalidArgument,
-            format!("Range specified is not valid for source object of size: {size}"),
-        ));
+    let wrong =
+        |code| Err(S3Error::new(code, format!("Range specified is not valid for source object of size: {size}")));
+    if first > last {
+        return wrong(Code::InvalidArgument);
+    }
+    if last >= size {
+        return wrong(Code::InvalidRange);
     }
     Ok(first..last + 1)
 }
@@ -235,10 +237,11 @@ mod tests {
     fn a_part_is_copied_from_a_range_that_is_there() {
         assert_eq!(part_range("bytes=0-0", 1).unwrap(), 0..1);
         assert_eq!(part_range("bytes=2-9", 10).unwrap(), 2..10);
-        for bad in
-            ["", "bytes=0-10", "bytes=5-4", "bytes=0-", "bytes=-5", "0-5", "bytes=a-b", "bytes=0-99999999999999999999"]
-        {
+        for bad in ["", "bytes=5-4", "bytes=0-", "bytes=-5", "0-5", "bytes=a-b"] {
             assert_eq!(part_range(bad, 10).unwrap_err().code(), Code::InvalidArgument, "{bad}");
+        }
+        for beyond in ["bytes=0-10", "bytes=20-30", "bytes=0-99999999999999999999"] {
+            assert_eq!(part_range(beyond, 10).unwrap_err().code(), Code::InvalidRange, "{beyond}");
         }
     }
 

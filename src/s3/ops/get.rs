@@ -8,6 +8,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, E
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::Call;
+use super::put::ENCRYPTION;
 use crate::domain::{Lock, ObjectKey};
 use crate::engine::ObjectReader;
 use crate::s3::error::{Code, S3Error, S3Result};
@@ -34,32 +35,18 @@ enum Extent {
 
 pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3Result<Response<Body>> {
     let (engine, head) = (&call.plane.engine, call.head);
+    if head.headers.keys().any(|name| name.as_str().starts_with(ENCRYPTION)) {
+        return Err(S3Error::new(Code::InvalidRequest, "The encryption parameters are not applicable to this object."));
+    }
     let reader = if with_body && !head.headers.contains_key(http::header::RANGE) {
         engine.open_whole(call.caller, call.bucket, key).await?
     } else {
         engine.open_object(call.caller, call.bucket, key).await?
     };
-    let etag = reader.info.etag.to_string();
-    match range::conditions(&head.headers, &etag, reader.info.created) {
-        Outcome::Go => {}
-        Outcome::NotModified => {
-            let mut response = empty(StatusCode::NOT_MODIFIED);
-            set(&mut response, ETAG, &quoted(&reader.info.etag));
-            set(&mut response, LAST_MODIFIED, &s3_time::http_date(reader.info.created));
-            for name in ["cache-control", "expires"] {
-                if let Some(value) = reader.metadata.get(name).and_then(|v| HeaderValue::from_bytes(v).ok()) {
-                    response.headers_mut().insert(HeaderName::from_static(name), value);
-                }
-            }
-            return Ok(response);
-        }
-        Outcome::Failed(which) => {
-            return Err(S3Error::new(
-                Code::PreconditionFailed,
-                format!("At least one of the pre-conditions you specified did not hold: {which}"),
-            ));
-        }
+    if let Some(answer) = unless_wanted(&head.headers, &reader)? {
+        return Ok(answer);
     }
+    let etag = reader.info.etag.to_string();
     let size = reader.info.size.get();
     let part_number = part_number(head)?;
     let extent = match part_number {
@@ -108,6 +95,28 @@ pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3
     Ok(response)
 }
 
+/// The answer to conditions that do not hold: 304, or 412 as an error.
+pub(super) fn unless_wanted(headers: &HeaderMap, reader: &ObjectReader) -> S3Result<Option<Response<Body>>> {
+    match range::conditions(headers, &reader.info.etag.to_string(), reader.info.created) {
+        Outcome::Go => Ok(None),
+        Outcome::NotModified => {
+            let mut response = empty(StatusCode::NOT_MODIFIED);
+            set(&mut response, ETAG, &quoted(&reader.info.etag));
+            set(&mut response, LAST_MODIFIED, &s3_time::http_date(reader.info.created));
+            for name in ["cache-control", "expires"] {
+                if let Some(value) = reader.metadata.get(name).and_then(|v| HeaderValue::from_bytes(v).ok()) {
+                    response.headers_mut().insert(HeaderName::from_static(name), value);
+                }
+            }
+            Ok(Some(response))
+        }
+        Outcome::Failed(which) => Err(S3Error::new(
+            Code::PreconditionFailed,
+            format!("At least one of the pre-conditions you specified did not hold: {which}"),
+        )),
+    }
+}
+
 fn part_number(head: &Head) -> S3Result<Option<usize>> {
     let Some(text) = head.target.get("partNumber") else {
         return Ok(None);
@@ -130,7 +139,7 @@ fn part_extent(parts: &[u64], size: u64, number: usize) -> S3Result<Extent> {
         return Ok(if size == 0 { Extent::Whole } else { Extent::Part(0..size) });
     }
     let Some(length) = parts.get(number.saturating_sub(1)) else {
-        return Err(S3Error::new(Code::InvalidPartNumber, "The requested partnumber is not satisfiable"));
+        return Err(S3Error::new(Code::InvalidPart, "The requested partnumber is not satisfiable"));
     };
     let start: u64 = parts.iter().take(number.saturating_sub(1)).sum();
     Ok(if *length == 0 { Extent::Whole } else { Extent::Part(start..start.saturating_add(*length)) })
@@ -189,8 +198,8 @@ mod tests {
         let parts = [5, 5, 2];
         assert_eq!(part_extent(&parts, 12, 1).unwrap(), Extent::Part(0..5));
         assert_eq!(part_extent(&parts, 12, 3).unwrap(), Extent::Part(10..12));
-        assert_eq!(part_extent(&parts, 12, 4).unwrap_err().code(), Code::InvalidPartNumber);
+        assert_eq!(part_extent(&parts, 12, 4).unwrap_err().code(), Code::InvalidPart);
         assert_eq!(part_extent(&[], 9, 1).unwrap(), Extent::Part(0..9));
-        assert_eq!(part_extent(&[], 9, 2).unwrap_err().code(), Code::InvalidPartNumber);
+        assert_eq!(part_extent(&[], 9, 2).unwrap_err().code(), Code::InvalidPart);
     }
 }

@@ -1,4 +1,4 @@
-//! ListObjects, both versions.
+//! ListObjects, both versions, and ListObjectVersions.
 
 use axum::body::Body;
 use base64::Engine as _;
@@ -7,10 +7,10 @@ use http::Response;
 
 use super::{Call, count, url_encoded};
 use crate::domain::limits::LIST_KEYS_MAX;
-use crate::engine::{ListPage, ListQuery};
+use crate::engine::{ListPage, ListQuery, ObjectInfo};
 use crate::s3::error::{Code, S3Error, S3Result};
 use crate::s3::xml;
-use crate::wire::s3_xml::{self, Entry, ListVersion, Listing};
+use crate::wire::s3_xml::{self, Entry, ListVersion, Listing, VersionListing};
 
 pub(super) async fn v1(call: &Call<'_>) -> S3Result<Response<Body>> {
     let marker = call.head.target.get("marker").unwrap_or("");
@@ -25,13 +25,32 @@ pub(super) async fn v2(call: &Call<'_>) -> S3Result<Response<Body>> {
     let start_after = target.get("start-after");
     let token = target.get("continuation-token");
     let after = match token {
-        Some(token) => read_token(token)?,
-        None => start_after.unwrap_or("").to_owned(),
+        Some(token) if !token.is_empty() => read_token(token)?,
+        _ => start_after.unwrap_or("").to_owned(),
     };
     let (page, query) = fetch(call, after).await?;
     let next_token = page.next.as_deref().map(|key| BASE64_URL_SAFE_NO_PAD.encode(key));
     let fetch_owner = target.get("fetch-owner").is_some_and(|v| v.eq_ignore_ascii_case("true"));
     answer(call, &page, &query, ListVersion::V2 { start_after, token, next_token, fetch_owner })
+}
+
+/// Of each file there is one version; a marker of versions is past it.
+pub(super) async fn versions(call: &Call<'_>) -> S3Result<Response<Body>> {
+    let text = |name: &str| call.head.target.get(name).unwrap_or("");
+    let (page, query) = fetch(call, text("key-marker").to_owned()).await?;
+    Ok(xml(s3_xml::versions(&VersionListing {
+        bucket: call.bucket.name.as_str(),
+        prefix: &query.prefix,
+        delimiter: &query.delimiter,
+        key_marker: text("key-marker"),
+        version_id_marker: text("version-id-marker"),
+        max_keys: query.max,
+        url_encoded: url_encoded(&call.head.target)?,
+        entries: entries(&page),
+        prefixes: &page.prefixes,
+        next: page.next.as_deref(),
+        owner: call.access_key,
+    })))
 }
 
 /// A token is the last name of the page before, so that it needs no memory of ours.
@@ -48,6 +67,12 @@ async fn fetch(call: &Call<'_>, after: String) -> S3Result<(ListPage, ListQuery)
     let text = |name: &str| target.get(name).unwrap_or("").to_owned();
     let max = count(target, "max-keys", LIST_KEYS_MAX)?;
     url_encoded(target)?;
+    if target.get("allow-unordered").is_some_and(|v| v.eq_ignore_ascii_case("true"))
+        && target.get("delimiter").is_some()
+    {
+        // Ceph's: what is in order may be had without; what is grouped needs it.
+        return Err(S3Error::new(Code::InvalidArgument, "A list that is grouped by a delimiter cannot be unordered"));
+    }
     let query = ListQuery { prefix: text("prefix"), delimiter: text("delimiter"), after, max };
     let page = if max == 0 {
         ListPage::default()
@@ -57,20 +82,22 @@ async fn fetch(call: &Call<'_>, after: String) -> S3Result<(ListPage, ListQuery)
     Ok((page, query))
 }
 
+fn entries(page: &ListPage) -> Vec<Entry<'_>> {
+    let entry = |object| {
+        let ObjectInfo { key, created, etag, size, .. }: &ObjectInfo = object;
+        Entry { key: key.as_str(), modified: *created, etag: etag.to_string(), size: size.get() }
+    };
+    page.objects.iter().map(entry).collect()
+}
+
 fn answer(call: &Call<'_>, page: &ListPage, query: &ListQuery, version: ListVersion<'_>) -> S3Result<Response<Body>> {
-    let entries = page.objects.iter().map(|object| Entry {
-        key: object.key.as_str(),
-        modified: object.created,
-        etag: object.etag.to_string(),
-        size: object.size.get(),
-    });
     Ok(xml(s3_xml::list(&Listing {
         bucket: call.bucket.name.as_str(),
         prefix: &query.prefix,
         delimiter: &query.delimiter,
         max_keys: query.max,
         url_encoded: url_encoded(&call.head.target)?,
-        entries: entries.collect(),
+        entries: entries(page),
         prefixes: &page.prefixes,
         truncated: page.next.is_some(),
         owner: call.access_key,

@@ -1,5 +1,7 @@
 //! The operations, a kind a file, and what they share.
 
+mod acl;
+mod attributes;
 mod bucket;
 mod copy;
 mod delete;
@@ -12,13 +14,13 @@ mod put;
 mod uploads;
 
 use axum::body::Body;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 
 use super::auth::{Authenticated, authenticate};
 use super::body::Incoming;
 use super::error::{Code, S3Error, S3Result};
 use super::route::{self, Operation, Place};
-use super::{Head, Plane, cors, empty, xml};
+use super::{Head, Plane, cors, xml};
 use crate::domain::{ObjectKey, UploadId};
 use crate::engine::{BucketRef, Caller, PutCondition};
 use crate::wire::range::bare;
@@ -78,6 +80,12 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
 }
 
 impl Call<'_> {
+    /// 501, unless what is asked for makes no sense anywhere.
+    fn lacking(&self, what: &'static str) -> S3Result<Response<Body>> {
+        put::canned_acl(&self.head.headers)?;
+        Err(S3Error::not_implemented(what))
+    }
+
     async fn on_bucket(
         &self,
         operation: Operation,
@@ -90,10 +98,12 @@ impl Call<'_> {
             Operation::HeadBucket => Ok(bucket::head(self)),
             Operation::GetBucketLocation => Ok(xml(s3_xml::location(&self.plane.config.region))),
             Operation::GetBucketVersioning => Ok(xml(s3_xml::versioning())),
+            Operation::GetAcl => Ok(acl::get(self)),
             Operation::ListObjects => list::v1(self).await,
+            Operation::ListObjectVersions => list::versions(self).await,
             Operation::ListObjectsV2 => list::v2(self).await,
             Operation::ListMultipartUploads => uploads::list(self).await,
-            Operation::NotImplemented(what) => Err(S3Error::not_implemented(what)),
+            Operation::NotImplemented(what) => self.lacking(what),
             Operation::ListBuckets
             | Operation::CreateBucket
             | Operation::GetObject
@@ -102,6 +112,7 @@ impl Call<'_> {
             | Operation::PostObject
             | Operation::CopyObject
             | Operation::DeleteObject
+            | Operation::GetObjectAttributes
             | Operation::GetObjectTagging
             | Operation::GetObjectLegalHold
             | Operation::PutObjectLegalHold
@@ -128,6 +139,11 @@ impl Call<'_> {
                 self.plane.engine.open_object(self.caller, self.bucket, key).await?;
                 Ok(xml(s3_xml::no_tags()))
             }
+            Operation::GetAcl => {
+                self.plane.engine.open_object(self.caller, self.bucket, key).await?;
+                Ok(acl::get(self))
+            }
+            Operation::GetObjectAttributes => attributes::attributes(self, key).await,
             Operation::GetObjectLegalHold => legal_hold::get(self, key).await,
             Operation::PutObjectLegalHold => legal_hold::put(self, key, payload, incoming).await,
             Operation::CopyObject | Operation::UploadPartCopy => {
@@ -138,16 +154,13 @@ impl Call<'_> {
                 }
             }
             Operation::PutObject => put::put(self, key, payload, incoming).await,
-            Operation::DeleteObject => {
-                self.plane.engine.delete(self.caller, self.bucket, key).await?;
-                Ok(empty(StatusCode::NO_CONTENT))
-            }
+            Operation::DeleteObject => delete::one(self, key).await,
             Operation::CreateMultipartUpload => multipart::create(self, key).await,
             Operation::UploadPart => multipart::part(self, key, payload, incoming).await,
             Operation::CompleteMultipartUpload => multipart::complete(self, key, payload, incoming).await,
             Operation::AbortMultipartUpload => multipart::abort(self, key).await,
             Operation::ListParts => multipart::parts(self, key).await,
-            Operation::NotImplemented(what) => Err(S3Error::not_implemented(what)),
+            Operation::NotImplemented(what) => self.lacking(what),
             Operation::ListBuckets
             | Operation::HeadBucket
             | Operation::CreateBucket
@@ -158,6 +171,7 @@ impl Call<'_> {
             | Operation::GetBucketVersioning
             | Operation::ListObjects
             | Operation::ListObjectsV2
+            | Operation::ListObjectVersions
             | Operation::ListMultipartUploads => Err(S3Error::broken("an operation reached the wrong place")),
         }
     }
@@ -198,23 +212,20 @@ fn upload_id(target: &Target) -> S3Result<UploadId> {
     text.parse().map_err(|_| crate::domain::Refusal::NoUpload.into())
 }
 
-/// The conditions of a PUT or a complete.
+/// The conditions of a PUT or a complete. S3 itself takes no tag in `If-None-Match`; here it means
+/// what HTTP says.
 fn put_condition(headers: &HeaderMap) -> S3Result<PutCondition> {
     let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap_or("").trim());
-    let must_not_exist = match text("if-none-match") {
-        None => false,
-        Some("*") => true,
-        Some(_) => return Err(S3Error::not_implemented("If-None-Match other than *")),
+    let (must_not_exist, must_differ) = match text("if-none-match") {
+        None => (false, None),
+        Some("*") => (true, None),
+        Some(tag) => (false, Some(bare(tag).to_owned())),
     };
-    let must_match = match text("if-match") {
-        None => None,
-        Some("*") => return Err(S3Error::not_implemented("If-Match: *")),
-        Some(tag) => Some(bare(tag).to_owned()),
-    };
-    if must_not_exist && must_match.is_some() {
+    let must_match = text("if-match").map(|tag| bare(tag).to_owned());
+    if (must_not_exist || must_differ.is_some()) && must_match.is_some() {
         return Err(S3Error::not_implemented("If-Match together with If-None-Match"));
     }
-    Ok(PutCondition { must_not_exist, must_match })
+    Ok(PutCondition { must_not_exist, must_differ, must_match })
 }
 
 #[cfg(test)]
@@ -245,6 +256,10 @@ mod tests {
         };
         assert!(of("if-none-match", "*").unwrap().must_not_exist);
         assert_eq!(of("if-match", "\"abc\"").unwrap().must_match.as_deref(), Some("abc"));
-        assert_eq!(of("if-none-match", "\"abc\"").unwrap_err().code(), Code::NotImplemented);
+        assert_eq!(of("if-match", "*").unwrap().must_match.as_deref(), Some("*"));
+        assert_eq!(of("if-none-match", "abc").unwrap().must_differ.as_deref(), Some("abc"));
+        let both = [("if-none-match", "*"), ("if-match", "abc")]
+            .map(|(n, v)| (http::HeaderName::from_static(n), http::HeaderValue::from_static(v)));
+        assert_eq!(put_condition(&both.into_iter().collect()).unwrap_err().code(), Code::NotImplemented);
     }
 }

@@ -6,10 +6,11 @@ use std::ops::RangeInclusive;
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::put::{KEPT, buffer, new_object};
-use crate::domain::{Checksum, ObjectKey};
+use crate::domain::{Checksum, ObjectKey, Refusal};
 use crate::engine::{Caller, Finish, Stored, Upload};
 use crate::s3::auth::authenticate_form;
 use crate::s3::body::Incoming;
@@ -61,7 +62,8 @@ pub(super) async fn post(
     let mut form = Form::new(content_type).ok_or_else(|| {
         S3Error::new(Code::PreconditionFailed, "Bucket POST must be of the enclosure-type multipart/form-data")
     })?;
-    let fields = Fields::read(&mut form, bucket, incoming).await?;
+    let mut whole = Whole::read(&head.headers)?;
+    let fields = Fields::read(&mut form, bucket, incoming, &mut whole).await?;
     let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| {
         S3Error::new(
             Code::InvalidArgument,
@@ -77,10 +79,42 @@ pub(super) async fn post(
         Declared::Header(checksum) => Some(checksum),
         Declared::None | Declared::Trailer(_) => None,
     };
+    let md5 = md5(&headers)?;
     incoming.fill(buffer(None))?;
     let upload = plane.engine.put(&caller, &bucket, new_object(&headers, &key, None)?).await?;
-    let stored = store(incoming, Arriving { form, upload, wanted, length }).await?;
+    let stored = store(incoming, Arriving { form, whole, upload, wanted, md5, length }).await?;
     Ok(answer(head, &fields, bucket.name.as_str(), &key, &stored))
+}
+
+/// A `Content-MD5` among headers or fields.
+fn md5(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
+    let Some(value) = headers.get("content-md5") else { return Ok(None) };
+    let wrong = || S3Error::new(Code::InvalidDigest, "The Content-MD5 you specified was invalid.");
+    s3_checksum::parse_md5(value.as_bytes()).map(Some).ok_or_else(wrong)
+}
+
+/// What `Content-MD5` of the request says of the whole form, framing and all. As a field it speaks of the file.
+struct Whole(Option<([u8; 16], Md5)>);
+
+impl Whole {
+    fn read(headers: &HeaderMap) -> S3Result<Self> {
+        Ok(Self(md5(headers)?.map(|wanted| (wanted, Md5::new()))))
+    }
+
+    fn update(&mut self, data: &[u8]) {
+        if let Some((_, md5)) = &mut self.0 {
+            md5.update(data);
+        }
+    }
+
+    /// After the file: what follows it belongs to the form too.
+    async fn check(self, body: &mut Incoming) -> S3Result<()> {
+        let Some((wanted, mut md5)) = self.0 else { return Ok(()) };
+        while let Some(data) = body.next().await? {
+            md5.update(&data);
+        }
+        if <[u8; 16]>::from(md5.finalize()) == wanted { Ok(()) } else { Err(Refusal::BadDigest.into()) }
+    }
 }
 
 /// Who signed the form, and how many bytes the file may have.
@@ -92,7 +126,7 @@ fn allowed(plane: &Plane, fields: &Fields) -> S3Result<(Caller, RangeInclusive<u
 
 impl Fields {
     /// Reads up to the file. The bucket of the request is a field like another: policies name it.
-    async fn read(form: &mut Form, bucket: &str, incoming: &mut Incoming) -> S3Result<Self> {
+    async fn read(form: &mut Form, bucket: &str, incoming: &mut Incoming, whole: &mut Whole) -> S3Result<Self> {
         let mut fields = Self(vec![("bucket".to_owned(), bucket.to_owned())]);
         loop {
             while let Some(piece) = form.piece()? {
@@ -119,7 +153,10 @@ impl Fields {
                 }
             }
             match incoming.next().await? {
-                Some(data) => form.push(&data),
+                Some(data) => {
+                    whole.update(&data);
+                    form.push(&data);
+                }
                 None => {
                     return Err(S3Error::new(
                         Code::InvalidArgument,
@@ -152,7 +189,7 @@ impl Fields {
                 "acl" => "x-amz-acl",
                 "tagging" => "x-amz-tagging",
                 name if LITERAL.contains(&name) => continue,
-                name if KEPT.contains(&name) || name.starts_with("x-amz-") => name,
+                name if KEPT.contains(&name) || name == "content-md5" || name.starts_with("x-amz-") => name,
                 _ => continue,
             };
             let wrong = || S3Error::new(Code::InvalidArgument, format!("The field {field} cannot be a header"));
@@ -166,8 +203,10 @@ impl Fields {
 /// A file on its way in.
 struct Arriving {
     form: Form,
+    whole: Whole,
     upload: Upload,
     wanted: Option<Checksum>,
+    md5: Option<[u8; 16]>,
     length: RangeInclusive<u64>,
 }
 
@@ -203,12 +242,15 @@ impl Arriving {
                         }
                         self.upload.write(data).await?;
                     }
-                    Piece::End => return self.finish(received, hasher).await,
+                    Piece::End => return self.finish(received, hasher, body).await,
                     Piece::Field(..) | Piece::File(_) => return Err(BadForm::Malformed.into()),
                 }
             }
             match body.next().await? {
-                Some(data) => self.form.push(&data),
+                Some(data) => {
+                    self.whole.update(&data);
+                    self.form.push(&data);
+                }
                 None => {
                     return Err(S3Error::new(Code::IncompleteBody, "The form ended before its file did."));
                 }
@@ -216,7 +258,7 @@ impl Arriving {
         }
     }
 
-    async fn finish(self, received: u64, hasher: Option<Hasher>) -> S3Result<Stored> {
+    async fn finish(self, received: u64, hasher: Option<Hasher>, body: &mut Incoming) -> S3Result<Stored> {
         if received < *self.length.start() {
             return Err(S3Error::new(
                 Code::EntityTooSmall,
@@ -226,7 +268,8 @@ impl Arriving {
         if hasher.map(Hasher::finish) != self.wanted {
             return Err(S3Error::new(Code::BadDigest, "The checksum you specified did not match the file's."));
         }
-        Ok(self.upload.finish(Finish { md5: None, checksum: self.wanted }).await?)
+        self.whole.check(body).await?;
+        Ok(self.upload.finish(Finish { md5: self.md5, checksum: self.wanted }).await?)
     }
 }
 

@@ -20,17 +20,17 @@ pub(super) const KEPT: [&str; 6] =
     ["content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
 /// Headers that ask for something that we lack. To ignore them would be to lie.
-const LACKING: [&str; 9] = [
+const LACKING: [&str; 6] = [
     "x-amz-copy-source",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-tagging",
     "x-amz-website-redirect-location",
     "x-amz-write-offset-bytes",
 ];
+
+/// How the headers begin that ask for encryption or bring its key.
+pub(super) const ENCRYPTION: &str = "x-amz-server-side-encryption";
 
 pub(super) async fn put(
     call: &Call<'_>,
@@ -73,12 +73,12 @@ pub(super) fn new_object(headers: &HeaderMap, key: &ObjectKey, length: Option<u6
     if let Some(name) = LACKING.into_iter().find(|name| headers.contains_key(*name)) {
         return Err(S3Error::not_implemented(name));
     }
-    if let Some(name) = headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
+    let lacking =
+        |name: &&HeaderName| name.as_str().starts_with("x-amz-grant-") || name.as_str().starts_with(ENCRYPTION);
+    if let Some(name) = headers.keys().find(lacking) {
         return Err(S3Error::not_implemented(name.as_str()));
     }
-    if headers.get("x-amz-acl").is_some_and(|acl| acl != "private") {
-        return Err(S3Error::not_implemented("x-amz-acl other than private"));
-    }
+    canned_acl(headers)?;
     let lock = match headers.get("x-amz-object-lock-legal-hold").map(http::HeaderValue::as_bytes) {
         None | Some(b"OFF") => Lock::Open,
         Some(b"ON") => Lock::Locked,
@@ -94,6 +94,29 @@ pub(super) fn new_object(headers: &HeaderMap, key: &ObjectKey, length: Option<u6
         ));
     }
     Ok(NewObject { key: key.clone(), length, metadata, lock, checksum: None, condition: put_condition(headers)? })
+}
+
+/// S3's canned access control lists beside `private`.
+const CANNED: [&str; 7] = [
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+    "log-delivery-write",
+];
+
+/// Whether the access control list that is asked for is the one that everything has.
+///
+/// # Errors
+/// 501 for another of S3's, 400 for none of S3's.
+pub(super) fn canned_acl(headers: &HeaderMap) -> S3Result<()> {
+    match headers.get("x-amz-acl").map(|acl| acl.to_str().unwrap_or("")) {
+        None | Some("private") => Ok(()),
+        Some(acl) if CANNED.contains(&acl) => Err(S3Error::not_implemented("x-amz-acl other than private")),
+        Some(_) => Err(S3Error::new(Code::InvalidArgument, "The canned ACL is none of S3's")),
+    }
 }
 
 fn metadata(headers: &HeaderMap) -> Metadata {
@@ -205,10 +228,12 @@ mod tests {
             ("x-amz-grant-read", "id=x"),
             ("x-amz-tagging", "a=b"),
             ("x-amz-server-side-encryption", "AES256"),
+            ("x-amz-server-side-encryption-customer-key", "AAAA"),
             ("x-amz-object-lock-mode", "GOVERNANCE"),
         ] {
             assert_eq!(read(&[pair]).unwrap_err().code(), Code::NotImplemented, "{pair:?}");
         }
+        assert_eq!(read(&[("x-amz-acl", "public-ready")]).unwrap_err().code(), Code::InvalidArgument);
     }
 
     #[test]

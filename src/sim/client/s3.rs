@@ -164,7 +164,8 @@ impl S3 {
 }
 
 impl Outcome {
-    fn of(answer: &Answer) -> Self {
+    /// What this answer says.
+    pub fn of(answer: &Answer) -> Self {
         if (200..300).contains(&answer.status) {
             return Self::Done;
         }

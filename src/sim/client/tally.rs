@@ -126,6 +126,7 @@ impl Tally {
             "p50_ms": millis(self.percentile(50.0)),
             "p90_ms": millis(self.percentile(90.0)),
             "p99_ms": millis(self.percentile(99.0)),
+            "p99_9_ms": millis(self.percentile(99.9)),
             "max_ms": millis(self.slowest()),
         })
     }

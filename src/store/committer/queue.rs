@@ -41,7 +41,9 @@ pub struct Receipt {
 pub struct Check {
     /// There must be no such key.
     pub must_not_exist: bool,
-    /// The key's tag must be this.
+    /// The key's tag must not be this.
+    pub must_differ: Option<String>,
+    /// The key's tag must be this, or any at `*`.
     pub must_match: Option<String>,
 }
 
@@ -154,6 +156,24 @@ impl Tag {
             return Err(Refusal::BadDigest.into());
         }
         Ok(md5)
+    }
+}
+
+// === impl Check ===
+
+impl Check {
+    /// Whether they hold where the key has this tag, or is not there.
+    pub fn holds(&self, old: Option<ETag>) -> Result<(), Refusal> {
+        let tag = old.map(|tag| tag.to_string());
+        if (self.must_not_exist && tag.is_some()) || (tag.is_some() && self.must_differ == tag) {
+            return Err(Refusal::Precondition);
+        }
+        match (&self.must_match, &tag) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(Refusal::NoFile),
+            (Some(wanted), Some(tag)) if wanted == "*" || wanted == tag => Ok(()),
+            (Some(_), Some(_)) => Err(Refusal::Precondition),
+        }
     }
 }
 

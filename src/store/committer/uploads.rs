@@ -250,16 +250,7 @@ fn check(apply: &mut Apply<'_>, bucket: BucketId, key: &ObjectKey, check: &Check
         return Err(Refusal::NoBucket.into());
     }
     let old = apply.object(bucket, key)?;
-    if check.must_not_exist && old.is_some() {
-        return Err(Refusal::Precondition.into());
-    }
-    if let Some(tag) = &check.must_match {
-        match &old {
-            None => return Err(Refusal::NoFile.into()),
-            Some(old) if tag != "*" && *tag != old.etag.to_string() => return Err(Refusal::Precondition.into()),
-            Some(_) => {}
-        }
-    }
+    check.holds(old.as_ref().map(|old| old.etag))?;
     match old {
         Some(old) if old.lock == Lock::Locked => Err(Refusal::Locked.into()),
         _ => Ok(()),

@@ -10,8 +10,12 @@ pub struct Doomed {
     pub key: String,
     /// `VersionId`, where it was sent.
     pub version: Option<String>,
-    /// Whether it may only be deleted in a certain state (`ETag`, `LastModifiedTime`, `Size`).
-    pub conditional: bool,
+    /// `ETag`: only where this is its tag.
+    pub etag: Option<String>,
+    /// `LastModifiedTime`: only where it was stored then.
+    pub modified: Option<String>,
+    /// `Size`: only where it has so many bytes.
+    pub size: Option<String>,
 }
 
 /// Reads `Delete`: whether it is to be quiet, and what is to go, in the client's order.
@@ -44,7 +48,9 @@ pub fn read_delete(body: &[u8]) -> Result<(bool, Vec<Doomed>), MalformedXml> {
                     "Key" if key.is_some() => return Err(MalformedXml),
                     "Key" => *key = Some(text.to_owned()),
                     "VersionId" => doomed.version = Some(text.trim().to_owned()),
-                    "ETag" | "LastModifiedTime" | "Size" => doomed.conditional = true,
+                    "ETag" => doomed.etag = Some(text.trim().to_owned()),
+                    "LastModifiedTime" => doomed.modified = Some(text.trim().to_owned()),
+                    "Size" => doomed.size = Some(text.trim().to_owned()),
                     _ => {}
                 }
             }
@@ -59,19 +65,23 @@ pub fn read_delete(body: &[u8]) -> Result<(bool, Vec<Doomed>), MalformedXml> {
 /// That an object went, or why it did not: code and words.
 pub type Fate = Result<(), (&'static str, String)>;
 
-/// `DeleteResult`: what became of each key.
-pub fn deleted(quiet: bool, outcomes: &[(&str, Fate)]) -> String {
+/// `DeleteResult`: what became of each object.
+pub fn deleted(quiet: bool, outcomes: &[(&Doomed, Fate)]) -> String {
     let mut w = Writer::new("DeleteResult");
-    for (key, outcome) in outcomes {
-        match outcome {
-            Ok(()) if quiet => {}
-            Ok(()) => {
-                w.open("Deleted").text("Key", key).close("Deleted");
-            }
-            Err((code, message)) => {
-                w.open("Error").text("Key", key).text("Code", code).text("Message", message).close("Error");
-            }
+    for (doomed, outcome) in outcomes {
+        let element = match outcome {
+            Ok(()) if quiet => continue,
+            Ok(()) => "Deleted",
+            Err(_) => "Error",
+        };
+        w.open(element).text("Key", &doomed.key);
+        if let Some(version) = &doomed.version {
+            w.text("VersionId", version);
         }
+        if let Err((code, message)) = outcome {
+            w.text("Code", code).text("Message", message);
+        }
+        w.close(element);
     }
     w.end("DeleteResult")
 }
@@ -92,8 +102,8 @@ mod tests {
         assert_eq!(
             objects,
             [
-                Doomed { key: " a&b ".into(), version: Some("null".into()), conditional: false },
-                Doomed { key: "c".into(), version: None, conditional: true },
+                Doomed { key: " a&b ".into(), version: Some("null".into()), ..Doomed::default() },
+                Doomed { key: "c".into(), size: Some("1".into()), ..Doomed::default() },
             ]
         );
     }
@@ -110,8 +120,11 @@ mod tests {
 
     #[test]
     fn a_quiet_answer_names_only_what_stayed() {
-        let outcomes = [("a", Ok(())), ("b", Err(("AccessDenied", "locked".to_owned())))];
+        let a = Doomed { key: "a".into(), ..Doomed::default() };
+        let b = Doomed { key: "b".into(), version: Some("null".into()), ..Doomed::default() };
+        let outcomes = [(&a, Ok(())), (&b, Err(("AccessDenied", "locked".to_owned())))];
         assert!(deleted(false, &outcomes).contains("<Deleted><Key>a</Key></Deleted>"));
+        assert!(deleted(true, &outcomes).contains("<Error><Key>b</Key><VersionId>null</VersionId><Code>"));
         let quiet = deleted(true, &outcomes);
         assert!(!quiet.contains("<Deleted>") && quiet.contains("<Code>AccessDenied</Code>"), "{quiet}");
     }

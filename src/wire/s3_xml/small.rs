@@ -60,6 +60,16 @@ pub fn copied(part: bool, etag: &str, modified: Timestamp, checksum: Option<&Che
     w.end(root)
 }
 
+/// `AccessControlPolicy` of what is its owner's alone.
+pub fn private_acl(owner: &str) -> String {
+    let mut w = Writer::new("AccessControlPolicy");
+    w.owner("Owner", owner).open("AccessControlList").open("Grant");
+    w.0.push_str("<Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\">");
+    w.text("ID", owner).text("DisplayName", owner).close("Grantee").text("Permission", "FULL_CONTROL");
+    w.close("Grant").close("AccessControlList");
+    w.end("AccessControlPolicy")
+}
+
 /// `PostResponse`.
 pub fn posted(location: &str, bucket: &str, key: &str, etag: &str) -> String {
     let mut w = Writer::new("PostResponse");

@@ -111,7 +111,8 @@ fn read_v2<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Result<(String, Kind)
         "Bucket POST must contain a field named 'AWSAccessKeyId'.  If it is specified, please check the order of the fields.",
     )?;
     let signature = one("signature", "Bucket POST must contain a field named 'Signature'.")?;
-    Ok((key.to_owned(), Kind::V2(v2::read_signature(signature)?)))
+    // A form's signature is made by nobody but its signer: one that cannot be read is a wrong one.
+    Ok((key.to_owned(), Kind::V2(v2::read_signature(signature).map_err(|_| SigError::mismatch())?)))
 }
 
 #[cfg(test)]

@@ -150,16 +150,23 @@ impl Claim {
         let date = s3_time::parse_basic(one("X-Amz-Date")?)
             .ok_or_else(|| bad_query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\""))?;
         let expires = one("X-Amz-Expires")?;
-        if expires.is_empty() || !expires.bytes().all(|b| b.is_ascii_digit()) {
+        let digits = expires.strip_prefix('-').unwrap_or(expires);
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(bad_query("X-Amz-Expires should be a number"));
+        }
+        // A life that cannot be is a URL that is not good at any time: 403, as ceph's suite has it, where S3
+        // itself has 400.
+        if digits.len() < expires.len() {
+            return Err(SigError::new(SigCode::AccessDenied, "X-Amz-Expires must be non-negative"));
         }
         // All digits: what does not fit is too large.
         let expires: u64 = expires.parse().unwrap_or(u64::MAX);
         if expires == 0 {
-            return Err(bad_query("X-Amz-Expires must be positive"));
+            return Err(SigError::new(SigCode::AccessDenied, "X-Amz-Expires must be positive"));
         }
         if expires > EXPIRES_SECONDS_MAX {
-            return Err(bad_query(
+            return Err(SigError::new(
+                SigCode::AccessDenied,
                 "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
             ));
         }

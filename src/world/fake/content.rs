@@ -45,6 +45,7 @@ impl Content {
     /// Pages that `operation` would take beyond what the file has.
     pub(super) fn more_pages(&self, operation: &Operation) -> u64 {
         let (at, len) = match operation {
+            Operation::Write { data, .. } if data.is_empty() => return 0,
             Operation::Write { at, data } => (*at, data.len() as u64),
             Operation::Allocate { at, len } => (*at, *len),
             Operation::SetLen(_) | Operation::Punch { .. } => return 0,
