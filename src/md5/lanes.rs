@@ -103,57 +103,138 @@ macro_rules! rounds {
     };
 }
 
-#[target_feature(enable = "avx512f")]
-fn avx512(streams: &mut [(&mut State, &[u8])]) {
-    macro_rules! turn {
-        ($x:expr, $r:literal) => {
-            _mm512_rol_epi32::<$r>($x)
-        };
-    }
-    // Truth tables of the three-way functions, bit 4x + 2y + z.
-    macro_rules! f {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm512_ternarylogic_epi32::<0xca>($x, $y, $z)
-        };
-    }
-    macro_rules! g {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm512_ternarylogic_epi32::<0xe4>($x, $y, $z)
-        };
-    }
-    macro_rules! h {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm512_ternarylogic_epi32::<0x96>($x, $y, $z)
-        };
-    }
-    macro_rules! i {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm512_ternarylogic_epi32::<0x39>($x, $y, $z)
-        };
-    }
-    let blocks = blocks_of::<16>(streams);
-    // SAFETY: sixteen words are 64 bytes.
-    let load = |word| unsafe { _mm512_loadu_si512(words_of::<16>(streams, word).as_ptr().cast()) };
-    let (mut a, mut b, mut c, mut d) = (load(0), load(1), load(2), load(3));
-    for row in rows(&blocks) {
-        // SAFETY: a block is 64 bytes; all lanes have the same number of them.
-        let rows: [__m512i; 16] = std::array::from_fn(|lane| unsafe { _mm512_loadu_si512(row[lane].as_ptr().cast()) });
-        let w = transpose_16(rows);
-        let before = (a, b, c, d);
-        rounds!(a, b, c, d, w, _mm512_add_epi32, turn, _mm512_set1_epi32, f, g, h, i);
-        a = _mm512_add_epi32(a, before.0);
-        b = _mm512_add_epi32(b, before.1);
-        c = _mm512_add_epi32(c, before.2);
-        d = _mm512_add_epi32(d, before.3);
-    }
-    for (word, vector) in [a, b, c, d].into_iter().enumerate() {
-        let mut lanes = [0; 16];
-        // SAFETY: sixteen words are 64 bytes.
-        unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), vector) };
-        for ((state, _), lane) in streams.iter_mut().zip(lanes) {
-            state[word] = lane;
+/// A function `$name` that hashes `$lanes` streams: how its vectors are read, written and worked on.
+macro_rules! kernel {
+    ($name:ident, $feature:literal, $lanes:literal, $words:ident, $load:ident, $store:ident, $set:ident, $add:ident, $turn:ident, $f:ident, $g:ident, $h:ident, $i:ident) => {
+        #[target_feature(enable = $feature)]
+        fn $name(streams: &mut [(&mut State, &[u8])]) {
+            let blocks = blocks_of::<$lanes>(streams);
+            // SAFETY: an array of a word a lane is as long as the vector.
+            let load = |word| unsafe { $load(words_of::<$lanes>(streams, word).as_ptr().cast()) };
+            let (mut a, mut b, mut c, mut d) = (load(0), load(1), load(2), load(3));
+            for row in rows(&blocks) {
+                let w = $words(row);
+                let before = (a, b, c, d);
+                rounds!(a, b, c, d, w, $add, $turn, $set, $f, $g, $h, $i);
+                a = $add(a, before.0);
+                b = $add(b, before.1);
+                c = $add(c, before.2);
+                d = $add(d, before.3);
+            }
+            for (word, vector) in [a, b, c, d].into_iter().enumerate() {
+                let mut lanes = [0; $lanes];
+                // SAFETY: an array of a word a lane is as long as the vector.
+                unsafe { $store(lanes.as_mut_ptr().cast(), vector) };
+                for ((state, _), lane) in streams.iter_mut().zip(lanes) {
+                    state[word] = lane;
+                }
+            }
         }
-    }
+    };
+}
+
+macro_rules! turn_512 {
+    ($x:expr, $r:literal) => {
+        _mm512_rol_epi32::<$r>($x)
+    };
+}
+// Truth tables of the three-way functions of AVX-512, bit 4x + 2y + z.
+macro_rules! f_512 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm512_ternarylogic_epi32::<0xca>($x, $y, $z)
+    };
+}
+macro_rules! g_512 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm512_ternarylogic_epi32::<0xe4>($x, $y, $z)
+    };
+}
+macro_rules! h_512 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm512_ternarylogic_epi32::<0x96>($x, $y, $z)
+    };
+}
+macro_rules! i_512 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm512_ternarylogic_epi32::<0x39>($x, $y, $z)
+    };
+}
+kernel!(
+    avx512,
+    "avx512f",
+    16,
+    words_16,
+    _mm512_loadu_si512,
+    _mm512_storeu_si512,
+    _mm512_set1_epi32,
+    _mm512_add_epi32,
+    turn_512,
+    f_512,
+    g_512,
+    h_512,
+    i_512
+);
+
+macro_rules! turn_256 {
+    ($x:expr, $r:literal) => {{
+        let x = $x;
+        _mm256_or_si256(_mm256_slli_epi32::<$r>(x), _mm256_srli_epi32::<{ 32 - $r }>(x))
+    }};
+}
+macro_rules! f_256 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm256_xor_si256($z, _mm256_and_si256($x, _mm256_xor_si256($y, $z)))
+    };
+}
+macro_rules! g_256 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm256_or_si256(_mm256_and_si256($x, $z), _mm256_andnot_si256($z, $y))
+    };
+}
+macro_rules! h_256 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm256_xor_si256($x, _mm256_xor_si256($y, $z))
+    };
+}
+macro_rules! i_256 {
+    ($x:expr, $y:expr, $z:expr) => {
+        _mm256_xor_si256($y, _mm256_or_si256($x, _mm256_xor_si256($z, _mm256_set1_epi32(-1))))
+    };
+}
+kernel!(
+    avx2,
+    "avx2",
+    8,
+    words_8,
+    _mm256_loadu_si256,
+    _mm256_storeu_si256,
+    _mm256_set1_epi32,
+    _mm256_add_epi32,
+    turn_256,
+    f_256,
+    g_256,
+    h_256,
+    i_256
+);
+
+/// The sixteen words of one block of each of sixteen lanes.
+#[target_feature(enable = "avx512f")]
+fn words_16(row: [&[u8; BLOCK_LEN]; 16]) -> [__m512i; 16] {
+    // SAFETY: a block is as long as the vector.
+    transpose_16(std::array::from_fn(|lane| unsafe { _mm512_loadu_si512(row[lane].as_ptr().cast()) }))
+}
+
+/// The sixteen words of one block of each of eight lanes.
+#[target_feature(enable = "avx2")]
+fn words_8(row: [&[u8; BLOCK_LEN]; 8]) -> [__m256i; 16] {
+    let half = |from: usize| -> [__m256i; 8] {
+        // SAFETY: half a block, the first or the second, is as long as the vector.
+        transpose_8(std::array::from_fn(|lane| unsafe {
+            _mm256_loadu_si256(row[lane][from..from + BLOCK_LEN / 2].as_ptr().cast())
+        }))
+    };
+    let (low, high) = (half(0), half(BLOCK_LEN / 2));
+    std::array::from_fn(|word| if word < 8 { low[word] } else { high[word - 8] })
 }
 
 /// Rows that are blocks become rows that are words: row `i` of the outcome has word `i` of each lane.
@@ -183,64 +264,6 @@ fn transpose_16(rows: [__m512i; 16]) -> [__m512i; 16] {
     })
 }
 
-#[target_feature(enable = "avx2")]
-fn avx2(streams: &mut [(&mut State, &[u8])]) {
-    macro_rules! turn {
-        ($x:expr, $r:literal) => {{
-            let x = $x;
-            _mm256_or_si256(_mm256_slli_epi32::<$r>(x), _mm256_srli_epi32::<{ 32 - $r }>(x))
-        }};
-    }
-    macro_rules! f {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm256_xor_si256($z, _mm256_and_si256($x, _mm256_xor_si256($y, $z)))
-        };
-    }
-    macro_rules! g {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm256_or_si256(_mm256_and_si256($x, $z), _mm256_andnot_si256($z, $y))
-        };
-    }
-    macro_rules! h {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm256_xor_si256($x, _mm256_xor_si256($y, $z))
-        };
-    }
-    macro_rules! i {
-        ($x:expr, $y:expr, $z:expr) => {
-            _mm256_xor_si256($y, _mm256_or_si256($x, _mm256_xor_si256($z, _mm256_set1_epi32(-1))))
-        };
-    }
-    let blocks = blocks_of::<8>(streams);
-    // SAFETY: eight words are 32 bytes.
-    let load = |word| unsafe { _mm256_loadu_si256(words_of::<8>(streams, word).as_ptr().cast()) };
-    let (mut a, mut b, mut c, mut d) = (load(0), load(1), load(2), load(3));
-    for row in rows(&blocks) {
-        let half = |from: usize| -> [__m256i; 8] {
-            // SAFETY: 32 bytes of a block of 64, from 0 or from 32; all lanes have the same number of blocks.
-            transpose_8(std::array::from_fn(|lane| unsafe {
-                _mm256_loadu_si256(row[lane][from..from + 32].as_ptr().cast())
-            }))
-        };
-        let (low, high) = (half(0), half(32));
-        let w: [__m256i; 16] = std::array::from_fn(|word| if word < 8 { low[word] } else { high[word - 8] });
-        let before = (a, b, c, d);
-        rounds!(a, b, c, d, w, _mm256_add_epi32, turn, _mm256_set1_epi32, f, g, h, i);
-        a = _mm256_add_epi32(a, before.0);
-        b = _mm256_add_epi32(b, before.1);
-        c = _mm256_add_epi32(c, before.2);
-        d = _mm256_add_epi32(d, before.3);
-    }
-    for (word, vector) in [a, b, c, d].into_iter().enumerate() {
-        let mut lanes = [0; 8];
-        // SAFETY: eight words are 32 bytes.
-        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), vector) };
-        for ((state, _), lane) in streams.iter_mut().zip(lanes) {
-            state[word] = lane;
-        }
-    }
-}
-
 /// As [`transpose_16`], of eight words of eight lanes.
 #[target_feature(enable = "avx2")]
 fn transpose_8(rows: [__m256i; 8]) -> [__m256i; 8] {
@@ -258,4 +281,36 @@ fn transpose_8(rows: [__m256i; 8]) -> [__m256i; 8] {
         let (x, y) = (quads[word % 4], quads[4 + word % 4]);
         if word < 4 { _mm256_permute2x128_si256::<0x20>(x, y) } else { _mm256_permute2x128_si256::<0x31>(x, y) }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::md5::block::{START, compress};
+
+    #[test]
+    fn every_kernel_of_this_machine_is_the_block_function() {
+        let data: Vec<Vec<u8>> =
+            (0..16u8).map(|lane| (0..192u8).map(|at| at.wrapping_mul(lane | 1)).collect()).collect();
+        // SAFETY: each is called where its features are there.
+        type Kernel = unsafe fn(&mut [(&mut State, &[u8])]);
+        let kernels: [(bool, usize, Kernel); 2] = [(has_sixteen(), 16, avx512), (has_eight(), 8, avx2)];
+        for (there, lanes, kernel) in kernels {
+            for used in 1..=lanes {
+                if !there {
+                    continue;
+                }
+                let mut states = vec![START; used];
+                let mut streams: Vec<(&mut State, &[u8])> =
+                    states.iter_mut().zip(&data).map(|(state, data)| (state, data.as_slice())).collect();
+                // SAFETY: as above.
+                unsafe { kernel(&mut streams) };
+                for (state, data) in states.iter().zip(&data) {
+                    let mut right = START;
+                    compress(&mut right, data);
+                    assert_eq!(*state, right, "{used} of {lanes} lanes");
+                }
+            }
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub struct VersionListing<'a> {
 
 /// `ListVersionsResult`.
 pub fn versions(page: &VersionListing<'_>) -> String {
-    let name = |text: &str| url(text, page.url_encoded);
+    let name = |text| url(text, page.url_encoded);
     let mut w = Writer::new("ListVersionsResult");
     w.text("Name", page.bucket).text("Prefix", &name(page.prefix)).text("KeyMarker", &name(page.key_marker));
     w.text("VersionIdMarker", page.version_id_marker);
