@@ -1,9 +1,11 @@
 //! Reading a file back, every block verified.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes as Buf;
 use futures_util::Stream;
+use tokio::time::Instant;
 
 use super::pins::Pin;
 use super::{BucketRef, Caller, Engine, Error, ObjectInfo, Result};
@@ -12,8 +14,11 @@ use crate::store::index::rows::ObjectRow;
 use crate::store::volume::reader::RecordReader;
 use crate::store::volume::record::{BLOCK, Place, Segment};
 
-/// Blocks that are read at a time.
+/// Blocks that are read at a time …
 const BLOCKS_PER_READ: u64 = 4;
+/// … one, where the client took longer than this for what was read before: a phone on a thin line
+/// should not hold more than it can take.
+const QUICK: Duration = Duration::from_millis(100);
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +118,8 @@ struct Reading {
     current: Option<(u64, RecordReader)>,
     at: u64,
     end: u64,
+    /// When the last bytes were handed over.
+    handed: Instant,
 }
 
 enum Source {
@@ -166,6 +173,7 @@ impl ObjectReader {
             current: None,
             at: range.start,
             end: range.end.min(self.info.size.get()),
+            handed: Instant::now(),
         };
         futures_util::stream::try_unfold(reading, |mut reading| async move {
             match reading.next().await {
@@ -201,7 +209,8 @@ impl Reading {
         let within = self.at - start;
         let record_end = reader.header().payload_len.min(self.end - start);
         let first = within / BLOCK;
-        let last = ((record_end - 1) / BLOCK).min(first + BLOCKS_PER_READ - 1);
+        let blocks = if self.handed.elapsed() > QUICK { 1 } else { BLOCKS_PER_READ };
+        let last = ((record_end - 1) / BLOCK).min(first + blocks - 1);
         let soon = record_end.saturating_sub((last + 1) * BLOCK);
         let bytes = reader.read(volumes, first, last, soon).await?;
         let base = first * BLOCK;
@@ -209,6 +218,7 @@ impl Reading {
         let to = usize::try_from(record_end - base).unwrap_or(usize::MAX).min(bytes.len());
         let out = bytes.slice(from..to);
         self.at += out.len() as u64;
+        self.handed = Instant::now();
         Ok(Some(out))
     }
 }

@@ -13,6 +13,7 @@ mod pins;
 mod reconcilers;
 mod status;
 mod sub_accounts;
+mod survive;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
+pub use survive::Abandoned;
 pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,

@@ -275,9 +275,8 @@ impl Upload {
         if self.length.is_some_and(|length| length != self.received) {
             return Err(Refusal::WrongLength.into());
         }
-        let tasks = self.engine.inner.tasks.clone();
-        let committed = tasks.spawn(self.commit(finish)).await;
-        committed.map_err(|error| Error::Broken(format!("commit an upload: {error}").into()))?
+        let engine = self.engine.clone();
+        engine.survive(|_| self.commit(finish)).await
     }
 
     async fn commit(mut self, finish: Finish) -> Result<Stored> {

@@ -90,7 +90,7 @@ pub(super) async fn part(
     incoming.fill(buffer(length))?;
     let upload = call.plane.engine.put_part(call.caller, call.bucket, key, id, number, length).await?;
     checks.sum_with(upload.checksum_kind())?;
-    let stored = store(incoming, checks, upload).await?;
+    let stored = store(&call.plane.engine, incoming, checks, upload).await?;
     Ok(stored_answer(&stored))
 }
 

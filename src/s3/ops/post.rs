@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::put::{KEPT, buffer, new_object};
 use crate::domain::{Checksum, ObjectKey, Refusal};
-use crate::engine::{Caller, Finish, Stored, Upload};
+use crate::engine::{Caller, Engine, Finish, Stored, Upload};
 use crate::s3::auth::authenticate_form;
 use crate::s3::body::Incoming;
 use crate::s3::error::{Code, S3Error, S3Result};
@@ -82,7 +82,7 @@ pub(super) async fn post(
     let md5 = md5(&headers)?;
     incoming.fill(buffer(None))?;
     let upload = plane.engine.put(&caller, &bucket, new_object(&headers, &key, None)?).await?;
-    let stored = store(incoming, Arriving { form, whole, upload, wanted, md5, length }).await?;
+    let stored = store(&plane.engine, incoming, Arriving { form, whole, upload, wanted, md5, length }).await?;
     Ok(answer(head, &fields, bucket.name.as_str(), &key, &stored))
 }
 
@@ -210,14 +210,14 @@ struct Arriving {
     length: RangeInclusive<u64>,
 }
 
-/// Takes the file into the engine, by a task of its own: see [`super::put::store`].
-async fn store(incoming: &mut Incoming, arriving: Arriving) -> S3Result<Stored> {
+/// Takes the file into the engine: see [`super::put::store`].
+async fn store(engine: &Engine, incoming: &mut Incoming, arriving: Arriving) -> S3Result<Stored> {
     let mut body = incoming.take();
-    let task = tokio::spawn(async move {
+    let work = |_| async move {
         let outcome = arriving.pump(&mut body).await;
         (body, outcome)
-    });
-    let (body, outcome) = task.await.map_err(|why| S3Error::broken(format!("an upload's task ended: {why}")))?;
+    };
+    let (body, outcome) = engine.survive(work).await;
     *incoming = body;
     outcome
 }

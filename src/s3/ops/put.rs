@@ -1,14 +1,12 @@
 //! PutObject, and the way of every body into the engine.
 
-use std::sync::{Arc, Weak};
-
 use axum::body::Body;
 use http::header::ETAG;
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 
 use super::{Call, put_condition};
 use crate::domain::{Lock, Metadata, ObjectKey, limits};
-use crate::engine::{NewObject, Stored, Upload};
+use crate::engine::{Abandoned, Engine, NewObject, Stored, Upload};
 use crate::s3::body::{Checks, Incoming};
 use crate::s3::error::{Code, S3Error, S3Result};
 use crate::s3::{empty, quoted, set};
@@ -42,7 +40,7 @@ pub(super) async fn put(
     let new = new_object(&call.head.headers, key, checks.announced())?;
     incoming.fill(buffer(new.length))?;
     let upload = call.plane.engine.put(call.caller, call.bucket, new).await?;
-    let stored = store(incoming, checks, upload).await?;
+    let stored = store(&call.plane.engine, incoming, checks, upload).await?;
     let mut response = stored_answer(&stored);
     if let Some(checksum) = &stored.checksum {
         set(&mut response, HeaderName::from_static("x-amz-checksum-type"), checksum.covers().word());
@@ -152,25 +150,25 @@ fn without_framing(value: &[u8]) -> Vec<u8> {
         .join(&b","[..])
 }
 
-/// Takes a body into the engine and commits it.
-///
-/// It is done by a task of its own, because hyper drops the handler when the client closes, and
-/// cheap firmware closes right behind its last byte: what is whole shall be stored.
-pub(super) async fn store(incoming: &mut Incoming, checks: Checks, upload: Upload) -> S3Result<Stored> {
+/// Takes a body into the engine and commits it; what has come as a whole also where its client is
+/// gone meanwhile.
+pub(super) async fn store(
+    engine: &Engine,
+    incoming: &mut Incoming,
+    checks: Checks,
+    upload: Upload,
+) -> S3Result<Stored> {
     let mut body = incoming.take();
-    let handler = Arc::new(());
-    let watch = Arc::downgrade(&handler);
-    let task = tokio::spawn(async move {
-        let outcome = pump(&mut body, checks, upload, &watch).await;
+    let work = |abandoned| async move {
+        let outcome = pump(&mut body, checks, upload, &abandoned).await;
         (body, outcome)
-    });
-    let (body, outcome) = task.await.map_err(|why| S3Error::broken(format!("an upload's task ended: {why}")))?;
-    drop(handler);
+    };
+    let (body, outcome) = engine.survive(work).await;
     *incoming = body;
     outcome
 }
 
-async fn pump(body: &mut Incoming, mut checks: Checks, mut upload: Upload, handler: &Weak<()>) -> S3Result<Stored> {
+async fn pump(body: &mut Incoming, mut checks: Checks, mut upload: Upload, abandoned: &Abandoned) -> S3Result<Stored> {
     let mut pieces = Vec::new();
     while let Some(data) = body.next().await? {
         checks.push(data, &mut pieces)?;
@@ -180,7 +178,7 @@ async fn pump(body: &mut Incoming, mut checks: Checks, mut upload: Upload, handl
     }
     // A connection that is torn down looks like the end of a body; only one that says itself where
     // it ends may be believed once its handler is gone.
-    if !checks.knows_its_end() && handler.strong_count() == 0 {
+    if !checks.knows_its_end() && abandoned.is_so() {
         return Err(S3Error::new(Code::IncompleteBody, "The connection was closed before the body's end."));
     }
     Ok(upload.finish(checks.finish()?).await?)
