@@ -11,7 +11,7 @@ use crate::domain::{
     SubAccountId, UploadId, limits,
 };
 use crate::store::catalog::Hold;
-use crate::store::committer::{Check, Command, NewObject as CommitObject, NewPart, Tag};
+use crate::store::committer::{Check, Command, Md5, NewObject as CommitObject, NewPart, Tag};
 use crate::store::event::Event;
 use crate::store::hasher::Stream;
 use crate::store::volume::writer::{INLINE_MAX, RecordWriter, Written};
@@ -284,12 +284,18 @@ impl Upload {
         if records.is_empty() || self.writer.payload_len() > 0 {
             records.push(self.writer.finish(&mut self.md5).await?);
         }
-        let in_memory = matches!(records.as_slice(), [only] if only.inline().is_some());
-        let md5 = if in_memory { None } else { Some(self.md5.finish().await?) };
+        let queue = &self.engine.inner.store.queue;
+        let in_memory = match records.as_slice() {
+            [only] => only.inline(),
+            _ => None,
+        };
+        let (md5, hashing) = match in_memory {
+            Some((payload, range)) => queue.hashing(payload, range),
+            None => (Md5::Known(self.md5.finish().await?), None),
+        };
         let tag = Tag { md5, declared: finish.md5 };
         self.hold.shrink_to(self.received);
-        let queue = &self.engine.inner.store.queue;
-        let receipt = match self.target {
+        let answer = match self.target {
             Target::Object { metadata, lock, check } => {
                 let upload = match records.len() {
                     1 => 0,
@@ -307,7 +313,7 @@ impl Upload {
                     upload: UploadId::new(upload),
                     hold: self.hold,
                 };
-                queue.ask(|reply| Command::Object(Box::new(new), reply)).await?
+                queue.begin(|reply| Command::Object(Box::new(new), reply))?
             }
             Target::Part { upload, number, .. } => {
                 let new = NewPart {
@@ -320,9 +326,12 @@ impl Upload {
                     records,
                     hold: self.hold,
                 };
-                queue.ask(|reply| Command::Part(Box::new(new), reply)).await?
+                queue.begin(|reply| Command::Part(Box::new(new), reply))?
             }
         };
-        Ok(receipt.into())
+        if let Some(hashing) = hashing {
+            hashing.run();
+        }
+        Ok(answer.come().await?.into())
     }
 }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Limits;
+use crate::telemetry::Plane;
 
 /// What the two sides of a connection tell each other.
 #[derive(Debug, Default)]
@@ -33,9 +34,16 @@ pub(super) struct UnderWay(Arc<Traffic>);
 /// camera whose upload was refused would see a broken connection and not the refusal.
 const LINGER: (Duration, usize) = (Duration::from_secs(1), 16 << 20);
 
+/// Past so many open connections each reads no more than [`CROWDED_READ`] at a time: hyper's buffer grows
+/// with what a read brings and never shrinks, and after a stall there is much to be read on all at once.
+const CROWDED: u64 = 512;
+/// See [`CROWDED`].
+const CROWDED_READ: usize = 16 << 10;
+
 /// The connection, with its limits.
 pub(super) struct Watched<T> {
     io: T,
+    plane: Arc<Plane>,
     traffic: Arc<Traffic>,
     limits: Limits,
     timer: Pin<Box<Sleep>>,
@@ -70,11 +78,12 @@ impl Drop for UnderWay {
 }
 
 impl<T> Watched<T> {
-    pub(super) fn new(io: T, limits: Limits) -> (Self, Arc<Traffic>) {
+    pub(super) fn new(io: T, limits: Limits, plane: Arc<Plane>) -> (Self, Arc<Traffic>) {
         let traffic = Arc::new(Traffic::default());
         let timer = Box::pin(tokio::time::sleep(limits.idle_time));
         let watched = Self {
             io,
+            plane,
             traffic: Arc::clone(&traffic),
             limits,
             timer,
@@ -137,7 +146,7 @@ impl<T> Watched<T> {
 impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
-        match Pin::new(&mut self.io).poll_read(cx, out) {
+        match self.read_some(cx, out) {
             Poll::Ready(Ok(())) => {
                 if out.filled().len() > before {
                     self.arrived();
@@ -153,6 +162,18 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 }
 
 impl<T: AsyncRead + Unpin> Watched<T> {
+    /// Reads what there is; where it is crowded, not more than a little.
+    fn read_some(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if out.remaining() <= CROWDED_READ || self.plane.open_now() <= CROWDED {
+            return Pin::new(&mut self.io).poll_read(cx, out);
+        }
+        let mut part = ReadBuf::new(out.initialize_unfilled_to(CROWDED_READ));
+        let polled = Pin::new(&mut self.io).poll_read(cx, &mut part);
+        let read = part.filled().len();
+        out.advance(read);
+        polled
+    }
+
     /// Throws away what still comes, until the client closes or the limits are reached.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (timer, left) = self.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER.0)), LINGER.1));

@@ -129,7 +129,7 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     plane: Arc<Plane>,
     shutdown: CancellationToken,
 ) {
-    let (io, traffic) = Watched::new(io, limits);
+    let (io, traffic) = Watched::new(io, limits, Arc::clone(&plane));
     let name = plane.name();
     let service =
         service_fn(move |request| answer(request, peer, router.get(), Arc::clone(&plane), Arc::clone(&traffic)));

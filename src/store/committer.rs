@@ -14,6 +14,7 @@ mod uploads;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 
 use self::group::Group;
 pub use self::queue::{
-    Bells, Check, Command, Completion, Decide, Failure, NewObject, NewPart, Queue, Receipt, Reply, Tag,
+    Bells, Check, Command, Completion, Decide, Failure, Md5, NewObject, NewPart, Queue, Receipt, Reply, Tag,
 };
 use super::catalog::Catalog;
 use super::error::StoreError;
@@ -66,10 +67,12 @@ impl Committer {
         let (stop, stopped) = watch::channel(None);
         let waiting = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
+        let asleep = Arc::new(AtomicBool::new(false));
+        let sleeps = Arc::clone(&asleep);
         let thread = std::thread::Builder::new()
             .name("committer".to_owned())
-            .spawn(move || self.run(&queue, &stop, &counter))?;
-        Ok(Queue { commands, waiting, stopped, thread: Arc::new(Mutex::new(Some(thread))) })
+            .spawn(move || self.run(&queue, &stop, &counter, &sleeps))?;
+        Ok(Queue { commands, waiting, asleep, stopped, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
     fn run(
@@ -77,19 +80,22 @@ impl Committer {
         queue: &Receiver<Command>,
         stop: &watch::Sender<Option<String>>,
         waiting: &std::sync::atomic::AtomicUsize,
+        asleep: &AtomicBool,
     ) {
         let mut since: Option<Instant> = None;
         let mut bytes = 0;
         loop {
+            asleep.store(waiting.load(Ordering::Relaxed) == 0, Ordering::Release);
             let first = match since {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(since) => queue.recv_timeout(CHECKPOINT_EVERY.saturating_sub(since.elapsed())),
             };
+            asleep.store(false, Ordering::Release);
             let mut closing = None;
             let mut forced = None;
             let result = match first {
                 Ok(Command::Close(reply)) => {
-                    waiting.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+                    waiting.fetch_sub(1, Ordering::Relaxed);
                     closing = Some(reply);
                     Ok(0)
                 }
@@ -105,8 +111,7 @@ impl Committer {
                             Err(_) => break,
                         }
                     }
-                    waiting
-                        .fetch_sub(batch.len() + usize::from(closing.is_some()), std::sync::atomic::Ordering::Relaxed);
+                    waiting.fetch_sub(batch.len() + usize::from(closing.is_some()), Ordering::Relaxed);
                     since.get_or_insert_with(Instant::now);
                     if matches!(batch.last(), Some(Command::Checkpoint(_))) {
                         forced = batch.pop();
@@ -161,9 +166,9 @@ impl Committer {
 
     fn commit_group(&mut self, batch: Vec<Command>, group: &mut Group) -> Result<(), StoreError> {
         let mut batch = batch;
-        tags::hash_together(&mut batch);
         let txn = begin_volatile(&self.db)?;
         let mut apply = Apply::new(&txn, self.catalog.settings())?;
+        tags::hash_together(&mut batch);
         for command in batch {
             self.take(&mut apply, group, command)?;
         }
@@ -282,7 +287,7 @@ impl Committer {
             }
         }
         txn.commit()?;
-        self.bells.durable.store(self.seq, std::sync::atomic::Ordering::Release);
+        self.bells.durable.store(self.seq, Ordering::Release);
         self.bells.trash.notify_one();
         for id in dead {
             self.volumes.remove(id)?;

@@ -70,6 +70,11 @@ impl Plane {
         Open(Arc::clone(self))
     }
 
+    /// Connections that are open now.
+    pub fn open_now(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
     /// Counts an answer by the class of its status.
     pub fn answered(&self, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);

@@ -8,4 +8,5 @@ mod faults;
 mod own_buckets;
 mod rig;
 mod space;
+mod survive;
 mod turns;

@@ -1,12 +1,14 @@
 //! What is put into the committer's queue, and what comes back.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::domain::{BucketId, Checksum, ETag, Lock, Metadata, ObjectKey, Refusal, SubAccountId, Timestamp, UploadId};
+use crate::store::buffer::Buffer;
 use crate::store::catalog::Hold;
 use crate::store::error::StoreError;
 use crate::store::event::Event;
@@ -48,13 +50,23 @@ pub struct Check {
 }
 
 /// The MD5 of an upload's payload.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Tag {
-    /// None where the payload is one record in memory: then the committer hashes it, together with those
-    /// of the other uploads in the group.
-    pub md5: Option<[u8; 16]>,
+    pub md5: Md5,
     /// What the client says that it is: another one is refused, and nothing is stored.
     pub declared: Option<[u8; 16]>,
+}
+
+/// Who makes it.
+#[derive(Debug)]
+pub enum Md5 {
+    /// It is made.
+    Known([u8; 16]),
+    /// The committer, of a payload that is one record in memory, together with those of the other uploads
+    /// in the group.
+    OfTheGroup,
+    /// Whoever sent the upload, while the committer wakes up: see [`Queue::hashing`].
+    Coming(Receiver<[u8; 16]>),
 }
 
 /// A whole upload.
@@ -142,8 +154,45 @@ pub struct Bells {
 pub struct Queue {
     pub(super) commands: SyncSender<Command>,
     pub(super) waiting: Arc<AtomicUsize>,
+    /// The committer has nothing to do.
+    pub(super) asleep: Arc<AtomicBool>,
     pub(super) stopped: watch::Receiver<Option<String>>,
     pub(super) thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
+}
+
+/// What a command comes to.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Receiver<Result<T, Failure>>);
+
+/// A payload that its sender hashes, once the committer has been told of it.
+#[derive(Debug)]
+pub struct Hashing {
+    payload: Arc<Buffer>,
+    range: Range<usize>,
+    made: SyncSender<[u8; 16]>,
+}
+
+// === impl Answer ===
+
+impl<T> Answer<T> {
+    /// Waits for it.
+    pub async fn come(self) -> Result<T, Failure> {
+        self.0.await.map_err(|_| StoreError::Stopped("the committer has ended".to_owned()))?
+    }
+}
+
+// === impl Hashing ===
+
+impl Hashing {
+    /// Does it.
+    pub fn run(self) {
+        let Self { payload, range, made } = self;
+        let md5 = crate::md5::digest(&payload.bytes()[range]);
+        // The committer wants the payload for itself.
+        drop(payload);
+        // Nobody listens where the store has stopped.
+        let _ = made.send(md5);
+    }
 }
 
 // === impl Tag ===
@@ -151,7 +200,9 @@ pub struct Queue {
 impl Tag {
     /// The MD5, where it is what was declared.
     pub(super) fn proved(&self) -> Result<[u8; 16], Failure> {
-        let md5 = self.md5.ok_or_else(|| StoreError::Index("an upload was not hashed".to_owned()))?;
+        let Md5::Known(md5) = self.md5 else {
+            return Err(StoreError::Index("an upload was not hashed".to_owned()).into());
+        };
         if self.declared.is_some_and(|declared| declared != md5) {
             return Err(Refusal::BadDigest.into());
         }
@@ -219,12 +270,27 @@ impl Queue {
         })
     }
 
-    /// Puts a command in and waits for its answer. The command is carried out even where nobody
-    /// waits any more.
+    /// As [`Queue::begin`], and waits for the answer.
     pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
+        self.begin(command)?.come().await
+    }
+
+    /// Puts a command in; its answer is to be waited for. The command is carried out even where nobody
+    /// waits any more.
+    pub fn begin<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<Answer<T>, Failure> {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply))?;
-        answer.await.map_err(|_| StoreError::Stopped("the committer has ended".to_owned()))?
+        Ok(Answer(answer))
+    }
+
+    /// How a payload that is one record in memory is hashed: with its group; or, where the committer
+    /// sleeps and there will be no group, by the sender, while the committer wakes up.
+    pub fn hashing(&self, payload: &Arc<Buffer>, range: Range<usize>) -> (Md5, Option<Hashing>) {
+        if !self.asleep.load(Ordering::Acquire) {
+            return (Md5::OfTheGroup, None);
+        }
+        let (made, coming) = sync_channel(1);
+        (Md5::Coming(coming), Some(Hashing { payload: Arc::clone(payload), range, made }))
     }
 
     /// As [`Queue::ask`], on a thread that may wait.
