@@ -536,6 +536,26 @@ def test_a_presigned_url_lives_for_a_week_at_most(s3, bucket, life, status):
     assert requests.get(url, timeout=20).status_code == status
 
 
+def test_who_expects_another_owner_gets_and_changes_nothing(s3, bucket, keys):
+    where = {"Bucket": bucket, "Key": "k"}
+    owner = s3.list_buckets()["Owner"]["ID"]
+    assert owner == keys[0]
+    s3.put_object(**where, Body=b"kept", ExpectedBucketOwner=owner)
+    for call, more in ((s3.put_object, {"Body": b"x"}), (s3.get_object, {}), (s3.delete_object, {})):
+        assert error_code(call, **where, **more, ExpectedBucketOwner=owner + "x") == (403, "AccessDenied")
+    source = {"CopySource": where, "ExpectedSourceBucketOwner": owner + "x"}
+    assert error_code(s3.copy_object, Bucket=bucket, Key="copy", **source) == (403, "AccessDenied")
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=where, ExpectedSourceBucketOwner=owner, ExpectedBucketOwner=owner)
+    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"kept"
+
+
+@pytest.mark.parametrize("value", ["bad", "AAAAAA", ""])
+def test_what_is_no_checksum_matches_nothing(wire, s3, bucket, value):
+    reply = wire.put(bucket, "k", b"x", headers={"x-amz-checksum-crc32": value})
+    assert (reply.status, reply.code) == (400, "BadDigest")
+    assert error_code(s3.head_object, Bucket=bucket, Key="k")[0] == 404
+
+
 @pytest.mark.parametrize(
     "headers",
     [
