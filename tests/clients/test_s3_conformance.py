@@ -575,5 +575,11 @@ def test_what_cannot_be_had_is_not_stored_without(wire, s3, bucket, headers):
     assert (reply.status, reply.code) == (501, "NotImplemented")
     begun = wire.request("POST", f"/{bucket}/k", {"uploads": ""}, headers=headers)
     assert (begun.status, begun.code) == (501, "NotImplemented")
+    if "encryption" in next(iter(headers)):
+        upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+        part = wire.request("PUT", f"/{bucket}/k", {"uploadId": upload, "partNumber": "1"}, b"secret", headers)
+        assert (part.status, part.code) == (501, "NotImplemented")
+        read = wire.get(bucket, "other", headers=headers)
+        assert (read.status, read.code) == (400, "InvalidRequest")
     with pytest.raises(ClientError):
         s3.head_object(Bucket=bucket, Key="k")
