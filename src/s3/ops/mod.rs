@@ -72,10 +72,22 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
         return bucket::create(plane, head, &caller, bucket, signed.payload, incoming).await;
     }
     let bucket = plane.engine.bucket(&caller, bucket)?;
+    expected_owner(head, "x-amz-expected-bucket-owner", &access_key)?;
     let call = Call { plane, head, caller: &caller, access_key: &access_key, bucket: &bucket };
     match key {
         None => call.on_bucket(operation?, signed.payload, incoming).await,
         Some(key) => call.on_object(operation?, key, signed.payload, incoming).await,
+    }
+}
+
+/// Whoever names a bucket's owner wants nothing of another's. Everything that a key sees is, to it,
+/// its own.
+fn expected_owner(head: &Head, header: &str, access_key: &str) -> S3Result<()> {
+    match head.text(header) {
+        Some(expected) if expected != access_key => {
+            Err(S3Error::new(Code::AccessDenied, "Access Denied: the bucket has another owner."))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{HeaderName, Response, StatusCode};
 
 use super::copy::checksum_kind;
-use super::put::{buffer, new_object, store, stored_answer};
+use super::put::{ENCRYPTION, buffer, new_object, store, stored_answer};
 use super::{Call, count, put_condition, upload_id, url_encoded};
 use crate::domain::{ChecksumKind, ChecksumPlan, ChecksumType, ObjectKey, limits};
 use crate::engine::{Completion, NamedPart};
@@ -83,6 +83,9 @@ pub(super) async fn part(
     payload: Payload,
     incoming: &mut Incoming,
 ) -> S3Result<Response<Body>> {
+    if let Some(name) = call.head.headers.keys().find(|name| name.as_str().starts_with(ENCRYPTION)) {
+        return Err(S3Error::not_implemented(name.as_str()));
+    }
     let number = part_number(call)?;
     let id = upload_id(&call.head.target)?;
     let mut checks = Checks::read(&call.head.headers, payload)?;

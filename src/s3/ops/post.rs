@@ -137,6 +137,12 @@ impl Fields {
                             None => fields.0.push((name, value)),
                             // Some forms say the bucket once more.
                             Some(before) if name == "bucket" && before == value => {}
+                            Some(_) if name == "bucket" => {
+                                return Err(S3Error::new(
+                                    Code::AccessDenied,
+                                    "Invalid according to Policy: the form is for another bucket.",
+                                ));
+                            }
                             Some(_) => {
                                 return Err(S3Error::new(
                                     Code::InvalidArgument,
