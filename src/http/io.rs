@@ -36,9 +36,9 @@ const LINGER: (Duration, usize) = (Duration::from_secs(1), 16 << 20);
 
 /// Past so many open connections each reads no more than [`CROWDED_READ`] at a time: hyper's buffer grows
 /// with what a read brings and never shrinks, and after a stall there is much to be read on all at once.
-const CROWDED: u64 = 512;
-/// See [`CROWDED`].
-const CROWDED_READ: usize = 16 << 10;
+const CROWDED: i64 = 512;
+/// See [`CROWDED`]. One less than hyper's first buffer, which it takes to be large enough until a read fills it.
+const CROWDED_READ: usize = (8 << 10) - 1;
 
 /// The connection, with its limits.
 pub(super) struct Watched<T> {

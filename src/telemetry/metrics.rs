@@ -71,7 +71,7 @@ impl Plane {
     }
 
     /// Connections that are open now.
-    pub fn open_now(&self) -> u64 {
+    pub fn open_now(&self) -> i64 {
         self.open.load(Ordering::Relaxed)
     }
 

@@ -27,8 +27,8 @@ const STRIDE_MAX: usize = 512 << 10;
 /// A stride that took longer than this to fill is a slow camera's: the next is no longer, so that
 /// thousands of them fit in memory.
 const QUICK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
-/// Memory for a stride of which nobody knows yet how quickly it comes. Full within [`AT_ONCE`], it
-/// becomes the whole stride's; later, it doubles.
+/// Memory for a small record of which nobody knows yet how quickly it comes. Full within [`AT_ONCE`],
+/// it becomes the whole record's; later, it doubles.
 const FIRST: usize = 16 << 10;
 /// See [`FIRST`].
 const AT_ONCE: Duration = Duration::from_millis(10);
@@ -98,7 +98,8 @@ impl RecordWriter {
             if inline { None } else { Some(Arc::new(volumes.reserve(header_len + sectors(payload_max))?)) };
         let front = if inline { length(header_len)? } else { 0 };
         let stride = if inline { front + length(sectors(payload_max))? } else { STRIDE_MIN };
-        let mut buffer = volumes.buffers.take(stride.min(front + FIRST));
+        let first = if inline { front + FIRST } else { stride };
+        let mut buffer = volumes.buffers.take(stride.min(first));
         buffer.pad(front);
         Ok(Self {
             volumes: Arc::clone(volumes),
@@ -182,7 +183,7 @@ impl RecordWriter {
         let left = usize::try_from(self.room()).unwrap_or(usize::MAX);
         let quick = self.since.elapsed() <= QUICK;
         self.stride = self.next_stride(payload, quick).min(left.next_multiple_of(SECTOR_LEN));
-        let next = self.volumes.buffers.take(if quick { self.stride } else { self.stride.min(FIRST) });
+        let next = self.volumes.buffers.take(self.stride);
         let mut full = std::mem::replace(&mut self.buffer, next);
         full.pad(length(sectors(payload as u64))?);
         let full = Arc::new(full);
