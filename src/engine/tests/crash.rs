@@ -9,8 +9,9 @@ use super::rig::{
     ACCOUNT, Chance, Rig, administrator, assert_sound, bucket, content, gigabytes, is_refused, key, new_object,
     open_account, open_sub, platform, put, read, runtime, seeds, sub_ref, swept,
 };
-use crate::domain::{AtTheEnd, Lock, Timestamp, UploadId};
-use crate::engine::{Caller, Completion, Engine, Finish, ListQuery, NamedPart, Result, loops};
+use crate::domain::{AtTheEnd, Checksum, ChecksumKind, ChecksumPlan, ChecksumType, Lock, Timestamp, UploadId};
+use crate::engine::{Caller, Completion, Engine, Finish, ListQuery, NamedPart, NewObject, Result, loops};
+use crate::wire::s3_checksum::{self, Hasher};
 use crate::world::fake::Fate;
 
 /// 8 MiB in a GB: a sub-account of 2 fills soon, and holds a part of 5 MiB.
@@ -21,6 +22,8 @@ const FATES: [Fate; 4] = [Fate::LoseAll, Fate::KeepAll, Fate::Random, Fate::Torn
 #[derive(Clone, Debug, PartialEq)]
 struct File {
     pieces: Vec<(u64, usize)>,
+    /// The checksum with which it was uploaded in parts, a piece a part.
+    plan: Option<ChecksumPlan>,
     lock: Lock,
 }
 
@@ -38,6 +41,7 @@ struct Multipart {
     upload: UploadId,
     media: usize,
     name: String,
+    plan: Option<ChecksumPlan>,
     /// Acknowledged parts: number to tag, seed and length.
     parts: BTreeMap<u16, (String, u64, usize)>,
     /// A part, a completion or an abort has an unknown end.
@@ -76,6 +80,30 @@ struct Model {
     own: Vec<Own>,
     /// Sub-accounts whose opening has an unknown end.
     strays: bool,
+}
+
+/// The checksums with which uploads in parts are begun.
+const PLANS: [Option<ChecksumPlan>; 3] = [
+    None,
+    Some(ChecksumPlan { kind: ChecksumKind::Crc32, covers: ChecksumType::Composite }),
+    Some(ChecksumPlan { kind: ChecksumKind::Crc64Nvme, covers: ChecksumType::FullObject }),
+];
+
+fn sum(kind: ChecksumKind, data: &[u8]) -> Checksum {
+    let mut hasher = Hasher::new(kind);
+    hasher.update(data);
+    hasher.finish()
+}
+
+/// The checksum that a file must have: of its bytes, or of its pieces' digests.
+fn checksum_of(file: &File) -> Option<Checksum> {
+    let plan = file.plan?;
+    if plan.covers == ChecksumType::FullObject {
+        return Some(sum(plan.kind, &bytes_of(file)));
+    }
+    let digests: Vec<u8> =
+        file.pieces.iter().flat_map(|&(seed, len)| sum(plan.kind, &content(seed, len)).digest).collect();
+    Some(Checksum { parts: u16::try_from(file.pieces.len()).unwrap(), ..sum(plan.kind, &digests) })
 }
 
 fn bytes_of(file: &File) -> Vec<u8> {
@@ -195,6 +223,7 @@ impl Run<'_> {
         let (media, name) = (self.chance.index(2), format!("f{}", self.chance.below(24)));
         let file = File {
             pieces: vec![(self.chance.next(), self.size())],
+            plan: None,
             lock: if self.chance.one_in(12) { Lock::Locked } else { Lock::Open },
         };
         let data = bytes_of(&file);
@@ -217,7 +246,11 @@ impl Run<'_> {
         for n in 0..count {
             let (media, name) = (self.chance.index(2), format!("f{}", (first + n) % 24));
             let size = self.size().min(200_000);
-            uploads.push((media, name, File { pieces: vec![(self.chance.next(), size)], lock: Lock::Open }));
+            uploads.push((
+                media,
+                name,
+                File { pieces: vec![(self.chance.next(), size)], plan: None, lock: Lock::Open },
+            ));
         }
         let engine = self.engine;
         let sub = &mut self.model.subs[at];
@@ -239,12 +272,14 @@ impl Run<'_> {
         let under_way = self.model.subs[at].multiparts.len();
         if under_way == 0 || self.chance.one_in(4) {
             let (media, name) = (self.chance.index(2), format!("f{}", self.chance.below(24)));
+            let plan = *self.chance.pick(&PLANS);
             let sub = &mut self.model.subs[at];
             let target = bucket(engine, &sub.buckets[media]);
-            let result = engine.create_multipart(&operator, &target, new_object(&name, None, Lock::Open)).await;
+            let new = NewObject { checksum: plan, ..new_object(&name, None, Lock::Open) };
+            let result = engine.create_multipart(&operator, &target, new).await;
             if let Ok(upload) = &result {
                 let parts = BTreeMap::new();
-                sub.multiparts.push(Multipart { upload: *upload, media, name, parts, unsure: false });
+                sub.multiparts.push(Multipart { upload: *upload, media, name, plan, parts, unsure: false });
             }
             return stands(&result);
         }
@@ -262,12 +297,13 @@ impl Run<'_> {
                 let data = content(seed, size);
                 let length = known.then_some(size as u64);
                 let upload = multi.upload;
+                let checksum = multi.plan.map(|plan| sum(plan.kind, &data));
                 let result = swept(engine, async {
                     let mut part = engine.put_part(&operator, &target, &name, upload, number, length).await?;
                     for piece in data.chunks(200_000) {
                         part.write(Buf::copy_from_slice(piece)).await?;
                     }
-                    part.finish(Finish::default()).await
+                    part.finish(Finish { md5: None, checksum }).await
                 })
                 .await;
                 match &result {
@@ -279,10 +315,14 @@ impl Run<'_> {
                 stands(&result)
             }
             4..7 => {
-                let named = |(number, (etag, ..)): (&u16, &(String, u64, usize))| NamedPart {
+                let plan = multi.plan;
+                let named = |(number, (etag, seed, len)): (&u16, &(String, u64, usize))| NamedPart {
                     number: *number,
                     etag: etag.clone(),
-                    checksums: Vec::new(),
+                    checksums: plan
+                        .map(|plan| (plan.kind, s3_checksum::encode(&sum(plan.kind, &content(*seed, *len)))))
+                        .into_iter()
+                        .collect(),
                 };
                 let parts: Vec<_> = multi.parts.iter().map(named).collect();
                 if parts.is_empty() {
@@ -298,7 +338,7 @@ impl Run<'_> {
                     }
                     Err(error) => multi.unsure |= !is_refused(error),
                 }
-                sub.stored(media, &name, File { pieces, lock: Lock::Open }, &result);
+                sub.stored(media, &name, File { pieces, plan, lock: Lock::Open }, &result);
                 stands(&result)
             }
             _ => {
@@ -423,7 +463,7 @@ impl Run<'_> {
             return stands(&result);
         };
         let what = self.chance.below(8);
-        let file = File { pieces: vec![(self.chance.next() ^ seed as u64, self.size())], lock: Lock::Open };
+        let file = File { pieces: vec![(self.chance.next() ^ seed as u64, self.size())], plan: None, lock: Lock::Open };
         let object = format!("f{}", self.chance.below(4));
         let own = &mut self.model.own[which];
         let target = bucket(engine, &own.name);
@@ -505,12 +545,13 @@ async fn observe(
         for info in engine.list(&operator, &target, query).await.unwrap().objects {
             let bytes = read(engine, &target, info.key.as_str()).await;
             let bytes = bytes.unwrap_or_else(|e| panic!("{when}: {} cannot be read: {e}", info.key));
-            seen.insert((media, info.key.as_str().to_owned()), (info, bytes));
+            let checksum = engine.open_object(&operator, &target, &info.key).await.unwrap().checksum.clone();
+            seen.insert((media, info.key.as_str().to_owned()), (info, bytes, checksum));
         }
     }
     let passed_over = |at: &(usize, String)| files.get(at).is_some_and(|slot| slot.relocked);
-    let left = seen.iter().filter(|(at, (info, _))| info.lock == Lock::Open && !passed_over(at));
-    let oldest_left = left.map(|(_, (info, _))| info.created).min();
+    let left = seen.iter().filter(|(at, (info, ..))| info.lock == Lock::Open && !passed_over(at));
+    let oldest_left = left.map(|(_, (info, ..))| info.created).min();
     for (at, slot) in files.iter_mut() {
         let found = seen.remove(at);
         let state = match &found {
@@ -525,19 +566,22 @@ async fn observe(
                 }
                 None
             }
-            Some((info, bytes)) => {
+            Some((info, bytes, checksum)) => {
                 let same = |may: &&Option<File>| {
-                    may.as_ref().is_some_and(|file| file.lock == info.lock && bytes_of(file) == *bytes)
+                    may.as_ref().is_some_and(|file| {
+                        file.lock == info.lock && bytes_of(file) == *bytes && checksum_of(file) == *checksum
+                    })
                 };
                 let may = slot.may.iter().find(same);
                 let may = may.unwrap_or_else(|| {
                     let size = bytes.len();
-                    panic!("{when}: {at:?} has {size} bytes, {:?}, and may only be {:?}", info.lock, slot.may)
+                    let (lock, may) = (info.lock, &slot.may);
+                    panic!("{when}: {at:?} has {size} bytes, {lock:?}, {checksum:?}, and may only be {may:?}")
                 });
                 may.clone()
             }
         };
-        *slot = Slot { may: vec![state], created: found.map(|(info, _)| info.created), relocked: false };
+        *slot = Slot { may: vec![state], created: found.map(|(info, ..)| info.created), relocked: false };
     }
     assert!(seen.is_empty(), "{when}: files that nobody stored: {:?}", seen.keys());
     files.retain(|_, slot| slot.may != [None]);
@@ -608,9 +652,11 @@ async fn verify(engine: &Engine, model: &mut Model, when: &str) {
                 }
             };
             used += parts.iter().map(|p| p.size.get()).sum::<u64>();
-            let tags: BTreeMap<u16, String> = parts.iter().map(|p| (p.number, p.etag.to_string())).collect();
-            for (number, (tag, ..)) in &multi.parts {
-                assert!(multi.unsure || tags.get(number) == Some(tag), "{when}: part {number} is lost");
+            let tags: BTreeMap<u16, _> =
+                parts.iter().map(|p| (p.number, (p.etag.to_string(), p.checksum.clone()))).collect();
+            for (number, (tag, seed, len)) in &multi.parts {
+                let stored = (tag.clone(), multi.plan.map(|plan| sum(plan.kind, &content(*seed, *len))));
+                assert!(multi.unsure || tags.get(number) == Some(&stored), "{when}: part {number} is lost");
             }
             if multi.unsure {
                 // What came of it is not known; giving it up must work.
