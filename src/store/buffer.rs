@@ -7,7 +7,7 @@ use super::volume::record::SECTOR_LEN;
 /// Sizes that are handed out: what has just begun, a block, a picture with its header, two blocks with
 /// theirs, strides.
 const CLASSES: [usize; 9] =
-    [4 << 10, 16 << 10, 20 << 10, 32 << 10, 64 << 10, 72 << 10, 136 << 10, 264 << 10, 512 << 10];
+    [4 << 10, 20 << 10, 24 << 10, 36 << 10, 64 << 10, 72 << 10, 136 << 10, 264 << 10, 512 << 10];
 /// Bytes that wait for their next use. What is over it goes back to the system.
 const IDLE_MAX: usize = 16 << 20;
 

@@ -21,7 +21,7 @@ use crate::store::hasher::Stream;
 /// header and with the other uploads of their group.
 pub const INLINE_MAX: u64 = 128 << 10;
 /// Longer ones are written in strides: the first is this long …
-const STRIDE_MIN: usize = BLOCK_LEN / 2;
+const STRIDE_MIN: usize = 24 << 10;
 /// … and as long as they fill quickly, each is twice the one before, up to this.
 const STRIDE_MAX: usize = 512 << 10;
 /// A stride that took longer than this to fill is a slow camera's: the next is no longer, so that
