@@ -43,8 +43,11 @@ pub const COMMIT_BATCH_MAX: usize = 512;
 pub const COMMIT_QUEUE_MAX: usize = 8192;
 /// Memory that an upload fills while it is under way: a stride that is being gathered.
 pub const UPLOAD_BUFFER_BYTES: u64 = 256 << 10;
-/// Files that one index transaction of an overwrite or a clear deletes: some 10 ms of work, so
-/// that uploads committing beside it hardly notice.
+/// Files that one index transaction of a clear deletes: some 10 ms of work, so that uploads
+/// committing beside it hardly notice.
 pub const SWEEP_FILES_PER_STEP_MAX: usize = 256;
+/// Files that one index transaction of an overwrite deletes: some 3 ms of work. An overwrite takes
+/// seconds, and every group of uploads waits for one such step meanwhile.
+pub const OVERWRITE_FILES_PER_STEP_MAX: usize = 64;
 /// Redirect chains, callback hosts and the like are given up after this many characters.
 pub const URL_BYTES_MAX: usize = 2048;

@@ -28,7 +28,7 @@ async fn sweep(engine: &Engine, id: SubAccountId) -> Result<()> {
             let mut looked_at = 0;
             let mut broken = None;
             let oldest =
-                apply.oldest_unlocked(id)?.take(limits::SWEEP_FILES_PER_STEP_MAX).map_while(|entry| match entry {
+                apply.oldest_unlocked(id)?.take(limits::OVERWRITE_FILES_PER_STEP_MAX).map_while(|entry| match entry {
                     Ok((created, object, size)) => {
                         looked_at += 1;
                         Some(((created, object), size))
@@ -42,7 +42,7 @@ async fn sweep(engine: &Engine, id: SubAccountId) -> Result<()> {
             if let Some(error) = broken {
                 return Err(error.into());
             }
-            let exhausted = freed < wanted && looked_at < limits::SWEEP_FILES_PER_STEP_MAX;
+            let exhausted = freed < wanted && looked_at < limits::OVERWRITE_FILES_PER_STEP_MAX;
             tracing::debug!(
                 sub_account = id.get(),
                 files = files.len(),

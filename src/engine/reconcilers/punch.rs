@@ -14,8 +14,8 @@ use crate::engine::{Engine, Error, Result};
 use crate::store::committer::Command;
 use crate::store::event::Event;
 
-/// Extents punched in one step.
-const EXTENTS_PER_STEP: usize = 1024;
+/// Extents punched in one step: uploads wait while the index forgets them.
+const EXTENTS_PER_STEP: usize = 256;
 
 /// One batch.
 pub(super) async fn step(engine: Engine) -> Result<Step> {
