@@ -39,7 +39,7 @@ fn header() -> Header {
         checksum: None,
         key,
         metadata,
-        blocks: vec![[2; 16]],
+        blocks: vec![record::BlockSum { hash: [2; 16], crc: 2 }],
         segments: Vec::new(),
     }
 }

@@ -91,7 +91,7 @@ impl RecordReader {
             }
             None => Buf::from_owner(read(volumes, &self.volume, len, at, soon).await?),
         };
-        self.verify(first, &bytes)?;
+        self.verify(first, &bytes, Header::is_block_by_crc)?;
         Ok(bytes)
     }
 
@@ -104,7 +104,7 @@ impl RecordReader {
             let (at, len) = self.span(first, last);
             let mut bytes = vec![0; len];
             self.volume.file.read_exact_at(&mut bytes, at).doing(|| format!("read volume {}", self.volume.id))?;
-            self.verify(first, &bytes)?;
+            self.verify(first, &bytes, Header::is_block)?;
             each(&bytes);
             first = last + 1;
         }
@@ -118,10 +118,14 @@ impl RecordReader {
         (self.header.place().payload_at() + start, len)
     }
 
-    fn verify(&self, first: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    fn verify(
+        &self,
+        first: u64,
+        bytes: &[u8],
+        is_block: impl Fn(&Header, u64, &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
         for (number, block) in (first..).zip(bytes.chunks(BLOCK_LEN)) {
-            let right = usize::try_from(number).ok().and_then(|n| self.header.blocks.get(n));
-            if right != Some(&self.header.block_sum(number, block)) {
+            if !is_block(&self.header, number, block) {
                 return Err(StoreError::Damaged(format!(
                     "volume {}, record at {}, block {number}: the bytes do not match their checksum",
                     self.volume.id, self.header.offset

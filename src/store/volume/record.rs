@@ -26,16 +26,18 @@
 //! [150..166] BLAKE3 of [0..16] and [32..150], keyed with the volume's key
 //! then       kind of checksum (u8, 0 = none, bit 7: it covers the parts' digests), its digest
 //!            (bytes), key (text), number of kept headers (u32), each name (text) and value (bytes),
-//!            number of blocks (u32), each block's checksum (16), number of segments (u32), each
+//!            number of blocks (u32), each block's checksums (16 and 8), number of segments (u32), each
 //!            segment (54)
 //! ```
 //!
-//! Version 1 had no bit 7 in the kind of checksum, its parts had none, and its blocks were summed
-//! otherwise; else it is the same, and is read.
+//! Version 1 had no bit 7 in the kind of checksum, its parts had none, and its blocks had one checksum,
+//! made otherwise; else it is the same, and is read.
 //!
 //! `bytes` and `text` have their length in front as u32. A block is 64 KiB of payload, the last
-//! one shorter; its checksum is BLAKE3 over the bytes, cut to 16, keyed with nonce, block number (u64
-//! BE) and eight zeros (version 1: not keyed, over nonce, number and bytes, which costs half as much again):
+//! one shorter. Its first checksum is BLAKE3 over the bytes, cut to 16, keyed with nonce, block number
+//! (u64 BE) and eight zeros (version 1: not keyed, over nonce, number and bytes). Its second is their
+//! CRC-64/NVME, with the first eight bytes of the nonce and the number added in (exclusive or): scrub, start and
+//! rebuild hold a block against both, a download, which goes the same way a thousand times, against the second:
 //! a block that was swapped, or belongs to another record, is seen. The header's key is random
 //! and lies in the volume's first sector, so that no uploaded bytes can pass for a header; the
 //! second checksum says so before the length of the header is believed.
@@ -43,6 +45,8 @@
 //! A part may have several records, whose sequence numbers follow each other: it is whole when all
 //! from the first on are there and have its bytes together. Only records of the newest group may be
 //! cut by a power failure: every group is synced before the next is begun.
+
+use crc_fast::{CrcAlgorithm, Digest, checksum};
 
 use crate::domain::{
     BucketId, Checksum, ChecksumKind, ChecksumType, ETag, Lock, Metadata, ObjectId, ObjectKey, Timestamp, UploadId,
@@ -75,11 +79,19 @@ const COMPOSITE: u8 = 0x80;
 pub const HEADER_MAX: u32 = 64 << 20;
 /// Room for a checksum that arrives only with the trailer.
 const CHECKSUM_ROOM: usize = 1 + 4 + 32;
+/// Bytes of a block's checksums.
+const BLOCK_SUM: u64 = 16 + 8;
 const SEGMENT: usize = 4 + 8 + 4 + 8 + 8 + 2 + 4 + 16;
 const _: () = assert!(SEGMENT == 54, "the diagram above says 54");
 
 /// A block's checksum.
-pub type BlockSum = [u8; 16];
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSum {
+    /// BLAKE3, cut.
+    pub hash: [u8; 16],
+    /// CRC-64/NVME with the block's name in it; zero in version 1.
+    pub crc: u64,
+}
 
 /// Where a record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -174,12 +186,20 @@ pub const fn sectors(len: u64) -> u64 {
 pub fn header_len(key: &ObjectKey, metadata: &Metadata, payload_max: u64, segments: usize) -> u64 {
     let names: usize = metadata.0.iter().map(|(n, v)| 8 + n.len() + v.len()).sum();
     let fields = FIXED + CHECKSUM_ROOM + 4 + key.as_bytes().len() + 4 + names + 4 + 4 + segments * SEGMENT;
-    sectors(fields as u64 + payload_max.div_ceil(BLOCK) * 16)
+    sectors(fields as u64 + payload_max.div_ceil(BLOCK) * BLOCK_SUM)
 }
 
-/// The checksum of block `number` of a record that is written now, with this nonce.
+/// The checksums of block `number` of a record that is written now, with this nonce.
 pub fn block_sum(nonce: &[u8; 16], number: u64, bytes: &[u8]) -> BlockSum {
-    truncated(&blake3::keyed_hash(&block_key(nonce, number), bytes))
+    let hash = truncated(&blake3::keyed_hash(&block_key(nonce, number), bytes));
+    BlockSum { hash, crc: block_crc(nonce, number, checksum(CrcAlgorithm::Crc64Nvme, bytes)) }
+}
+
+/// The CRC of a block's bytes, made that block's own.
+fn block_crc(nonce: &[u8; 16], number: u64, crc: u64) -> u64 {
+    let [first, ..] = nonce.as_chunks::<8>().0 else { return crc };
+    // Each number changes other bits than a nonce that differs a little.
+    crc ^ u64::from_be_bytes(*first) ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn block_key(nonce: &[u8; 16], number: u64) -> [u8; 32] {
@@ -191,22 +211,34 @@ fn block_key(nonce: &[u8; 16], number: u64) -> [u8; 32] {
 
 /// As [`block_sum`], of a block that comes in pieces.
 #[derive(Debug)]
-pub struct BlockSummer(Box<blake3::Hasher>);
+pub struct BlockSummer {
+    nonce: [u8; 16],
+    number: u64,
+    hash: Box<blake3::Hasher>,
+    crc: Digest,
+}
 
 impl BlockSummer {
     /// Of nothing so far.
     pub fn new(nonce: &[u8; 16], number: u64) -> Self {
-        Self(Box::new(blake3::Hasher::new_keyed(&block_key(nonce, number))))
+        Self {
+            nonce: *nonce,
+            number,
+            hash: Box::new(blake3::Hasher::new_keyed(&block_key(nonce, number))),
+            crc: Digest::new(CrcAlgorithm::Crc64Nvme),
+        }
     }
 
     /// Takes a piece in.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        self.hash.update(bytes);
+        self.crc.update(bytes);
     }
 
-    /// The checksum of all pieces.
+    /// The checksums of all pieces.
     pub fn finish(&self) -> BlockSum {
-        truncated(&self.0.finalize())
+        let crc = block_crc(&self.nonce, self.number, self.crc.finalize());
+        BlockSum { hash: truncated(&self.hash.finalize()), crc }
     }
 }
 
@@ -214,7 +246,7 @@ impl BlockSummer {
 fn block_sum_of_version_1(nonce: &[u8; 16], number: u64, bytes: &[u8]) -> BlockSum {
     let mut hasher = blake3::Hasher::new();
     hasher.update(nonce).update(&number.to_be_bytes()).update(bytes);
-    truncated(&hasher.finalize())
+    BlockSum { hash: truncated(&hasher.finalize()), crc: 0 }
 }
 
 /// The checksum of the fixed fields, which are the first bytes of a header.
@@ -307,8 +339,25 @@ impl Header {
         Place { volume: self.volume, offset: self.offset, header_len: self.header_len, payload_len: self.payload_len }
     }
 
-    /// The checksum that block `number` has if its bytes are these.
-    pub fn block_sum(&self, number: u64, bytes: &[u8]) -> BlockSum {
+    /// Whether these are the bytes of block `number`: by all its checksums.
+    pub fn is_block(&self, number: u64, bytes: &[u8]) -> bool {
+        self.sum_of(number) == Some(self.block_sum(number, bytes))
+    }
+
+    /// As [`Header::is_block`], by the checksum that costs least: what a download can afford for each block.
+    pub fn is_block_by_crc(&self, number: u64, bytes: &[u8]) -> bool {
+        if self.version == 1 {
+            return self.is_block(number, bytes);
+        }
+        let crc = block_crc(&self.nonce, number, checksum(CrcAlgorithm::Crc64Nvme, bytes));
+        self.sum_of(number).is_some_and(|sum| sum.crc == crc)
+    }
+
+    fn sum_of(&self, number: u64) -> Option<BlockSum> {
+        usize::try_from(number).ok().and_then(|number| self.blocks.get(number)).copied()
+    }
+
+    fn block_sum(&self, number: u64, bytes: &[u8]) -> BlockSum {
         if self.version > 1 {
             block_sum(&self.nonce, number, bytes)
         } else {
@@ -345,7 +394,7 @@ impl Header {
         }
         out.u32(u32::try_from(self.blocks.len()).unwrap_or(u32::MAX));
         for sum in &self.blocks {
-            out.raw(sum);
+            out.raw(&sum.hash).u64(sum.crc);
         }
         out.u32(u32::try_from(self.segments.len()).unwrap_or(u32::MAX));
         for segment in &self.segments {
@@ -435,7 +484,8 @@ impl Header {
         }
         let mut blocks = Vec::new();
         for _ in 0..input.u32()? {
-            blocks.push(input.array()?);
+            let hash = input.array()?;
+            blocks.push(BlockSum { hash, crc: if version > 1 { input.u64()? } else { 0 } });
         }
         let mut segments = Vec::new();
         for _ in 0..input.u32()? {
@@ -501,7 +551,7 @@ mod tests {
             checksum: Some(Checksum { kind: ChecksumKind::Crc32c, digest: vec![1, 2, 3, 4], parts: 0 }),
             key,
             metadata,
-            blocks: vec![[2; 16], [3; 16]],
+            blocks: vec![BlockSum { hash: [2; 16], crc: 2 }, BlockSum { hash: [3; 16], crc: 3 }],
             segments: vec![Segment {
                 place: Place { volume: VolumeId::new(1), offset: 4096, header_len: 4096, payload_len: 5 },
                 id: ObjectId::new(5),
@@ -528,7 +578,13 @@ mod tests {
             include_str!("../../../tests/data/format/v1/record-header.blake3").trim()
         );
         assert_eq!(Header::peek_len(bytes, &[5; 32]), Some(4096));
-        assert_eq!(Header::decode(bytes, &[5; 32]), Ok(Header { version: 1, ..header() }));
+        assert_eq!(Header::decode(bytes, &[5; 32]), Ok(of_version_1()));
+    }
+
+    /// [`header`], as version 1 has it: without a second checksum.
+    fn of_version_1() -> Header {
+        let blocks = header().blocks.into_iter().map(|sum| BlockSum { crc: 0, ..sum }).collect();
+        Header { version: 1, blocks, ..header() }
     }
 
     /// A multipart object with a checksum over its parts' digests.
@@ -579,10 +635,34 @@ mod tests {
         in_pieces.update(&bytes[33..]);
         assert_eq!(in_pieces.finish(), here);
         // Both ways are frozen: what was written stays readable.
-        assert_eq!(hex::encode(here), "a6ac3bf7db1f775a7f8ee36d5c8a4471");
+        assert_eq!((hex::encode(here.hash).as_str(), here.crc), ("a6ac3bf7db1f775a7f8ee36d5c8a4471", 12_137_435_039_305_468_337));
         let one = Header { version: 1, nonce: [1; 16], ..header() };
-        assert_eq!(hex::encode(one.block_sum(0, &bytes)), "8274b5b3ab448736357ef44a8f8929ca");
+        assert_eq!(hex::encode(one.block_sum(0, &bytes).hash), "8274b5b3ab448736357ef44a8f8929ca");
         assert_eq!(Header { version: 2, ..one }.block_sum(0, &bytes), here);
+    }
+
+    #[test]
+    fn a_download_sees_every_flip_and_every_block_in_another_place() {
+        for version in [1, 2] {
+            let mut bytes = vec![7; 1000];
+            let mut header = Header { version, nonce: [1; 16], blocks: Vec::new(), ..header() };
+            header.blocks = (0..2).map(|number| header.block_sum(number, &bytes)).collect();
+            assert!(
+                header.is_block(0, &bytes) && header.is_block_by_crc(0, &bytes) && header.is_block_by_crc(1, &bytes)
+            );
+            for (at, bit) in [(0, 0), (1, 7), (500, 3), (999, 7)] {
+                bytes[at] ^= 1 << bit;
+                assert!(!header.is_block_by_crc(0, &bytes) && !header.is_block(0, &bytes), "{at} {bit}");
+                bytes[at] ^= 1 << bit;
+            }
+            header.blocks.swap(0, 1);
+            assert!(!header.is_block_by_crc(0, &bytes), "another block of the record");
+            header.blocks.swap(0, 1);
+            header.nonce = [2; 16];
+            assert!(!header.is_block_by_crc(0, &bytes), "another record's block");
+            assert!(!header.is_block_by_crc(2, &bytes), "no such block");
+            assert!(!header.is_block_by_crc(0, &vec![0; 1000]), "a hole");
+        }
     }
 
     proptest! {
