@@ -635,7 +635,10 @@ mod tests {
         in_pieces.update(&bytes[33..]);
         assert_eq!(in_pieces.finish(), here);
         // Both ways are frozen: what was written stays readable.
-        assert_eq!((hex::encode(here.hash).as_str(), here.crc), ("a6ac3bf7db1f775a7f8ee36d5c8a4471", 12_137_435_039_305_468_337));
+        assert_eq!(
+            (hex::encode(here.hash).as_str(), here.crc),
+            ("a6ac3bf7db1f775a7f8ee36d5c8a4471", 12_137_435_039_305_468_337)
+        );
         let one = Header { version: 1, nonce: [1; 16], ..header() };
         assert_eq!(hex::encode(one.block_sum(0, &bytes).hash), "8274b5b3ab448736357ef44a8f8929ca");
         assert_eq!(Header { version: 2, ..one }.block_sum(0, &bytes), here);
