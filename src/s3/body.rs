@@ -171,13 +171,7 @@ impl Checks {
     /// # Errors
     /// 400 for what makes no sense, 411 where nothing says where the body ends.
     pub fn read(headers: &HeaderMap, payload: Payload) -> S3Result<Self> {
-        let md5 = match headers.get("content-md5") {
-            None => None,
-            Some(value) => Some(
-                s3_checksum::parse_md5(value.as_bytes())
-                    .ok_or_else(|| S3Error::new(Code::InvalidDigest, "The Content-MD5 you specified was invalid."))?,
-            ),
-        };
+        let md5 = content_md5(headers)?;
         let content_length = number(headers, CONTENT_LENGTH.as_str())?;
         if content_length.is_none() && !headers.contains_key(TRANSFER_ENCODING) {
             return Err(S3Error::new(Code::MissingContentLength, "You must provide the Content-Length HTTP header."));
@@ -331,6 +325,16 @@ impl Checks {
         }
         Ok(Finish { md5: self.md5, checksum: computed })
     }
+}
+
+/// The `Content-MD5` among headers, or among a form's fields.
+///
+/// # Errors
+/// `InvalidDigest` where it is none.
+pub fn content_md5(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
+    let Some(value) = headers.get("content-md5") else { return Ok(None) };
+    let wrong = || S3Error::new(Code::InvalidDigest, "The Content-MD5 you specified was invalid.");
+    s3_checksum::parse_md5(value.as_bytes()).map(Some).ok_or_else(wrong)
 }
 
 /// A header that is a number.

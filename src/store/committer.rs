@@ -164,8 +164,7 @@ impl Committer {
         Ok(group.bytes)
     }
 
-    fn commit_group(&mut self, batch: Vec<Command>, group: &mut Group) -> Result<(), StoreError> {
-        let mut batch = batch;
+    fn commit_group(&mut self, mut batch: Vec<Command>, group: &mut Group) -> Result<(), StoreError> {
         let txn = begin_volatile(&self.db)?;
         let mut apply = Apply::new(&txn, self.catalog.settings())?;
         tags::hash_together(&mut batch);

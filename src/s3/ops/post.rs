@@ -6,14 +6,14 @@ use std::ops::RangeInclusive;
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::put::{KEPT, buffer, new_object};
 use crate::domain::{Checksum, ObjectKey, Refusal};
 use crate::engine::{Caller, Engine, Finish, Stored, Upload};
+use crate::md5::Md5;
 use crate::s3::auth::authenticate_form;
-use crate::s3::body::Incoming;
+use crate::s3::body::{Incoming, content_md5};
 use crate::s3::error::{Code, S3Error, S3Result};
 use crate::s3::{Head, Plane, empty, quoted, route, set, xml};
 use crate::wire::form::{BadForm, Form, Piece};
@@ -79,18 +79,11 @@ pub(super) async fn post(
         Declared::Header(checksum) => Some(checksum),
         Declared::None | Declared::Trailer(_) => None,
     };
-    let md5 = md5(&headers)?;
+    let md5 = content_md5(&headers)?;
     incoming.fill(buffer(None))?;
     let upload = plane.engine.put(&caller, &bucket, new_object(&headers, &key, None)?).await?;
     let stored = store(&plane.engine, incoming, Arriving { form, whole, upload, wanted, md5, length }).await?;
     Ok(answer(head, &fields, bucket.name.as_str(), &key, &stored))
-}
-
-/// A `Content-MD5` among headers or fields.
-fn md5(headers: &HeaderMap) -> S3Result<Option<[u8; 16]>> {
-    let Some(value) = headers.get("content-md5") else { return Ok(None) };
-    let wrong = || S3Error::new(Code::InvalidDigest, "The Content-MD5 you specified was invalid.");
-    s3_checksum::parse_md5(value.as_bytes()).map(Some).ok_or_else(wrong)
 }
 
 /// What `Content-MD5` of the request says of the whole form, framing and all. As a field it speaks of the file.
@@ -98,7 +91,7 @@ struct Whole(Option<([u8; 16], Md5)>);
 
 impl Whole {
     fn read(headers: &HeaderMap) -> S3Result<Self> {
-        Ok(Self(md5(headers)?.map(|wanted| (wanted, Md5::new()))))
+        Ok(Self(content_md5(headers)?.map(|wanted| (wanted, Md5::new()))))
     }
 
     fn update(&mut self, data: &[u8]) {
@@ -113,7 +106,7 @@ impl Whole {
         while let Some(data) = body.next().await? {
             md5.update(&data);
         }
-        if <[u8; 16]>::from(md5.finalize()) == wanted { Ok(()) } else { Err(Refusal::BadDigest.into()) }
+        if md5.finish() == wanted { Ok(()) } else { Err(Refusal::BadDigest.into()) }
     }
 }
 
