@@ -149,6 +149,16 @@ impl ObjectReader {
         Ok(reader.header().checksum.clone())
     }
 
+    /// The bytes of `range` (within the file), verified, where they are few and lie in one record.
+    pub async fn read_at_once(&self, range: &Range<u64>) -> Result<Option<Buf>> {
+        let (first, last) = (range.start / BLOCK, range.end.saturating_sub(1) / BLOCK);
+        if !self.segments.is_empty() || range.is_empty() || last - first >= BLOCKS_PER_READ {
+            return Ok(None);
+        }
+        let bytes = self.head.read(&self.engine.inner.store.volumes, first, last, 0).await?;
+        Ok(Some(cut(&bytes, first, range)))
+    }
+
     /// The bytes of `range` (within the file), verified block by block; a damaged block ends the
     /// stream with an error.
     pub fn read(self, range: Range<u64>) -> impl Stream<Item = Result<Buf>> + Send + 'static {
@@ -188,6 +198,12 @@ impl ObjectReader {
     }
 }
 
+/// What of `wanted` (bytes of a record) is in `bytes`, which are its blocks from `first` on.
+fn cut(bytes: &Buf, first: u64, wanted: &Range<u64>) -> Buf {
+    let within = |at: u64| usize::try_from(at.saturating_sub(first * BLOCK)).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(within(wanted.start)..within(wanted.end))
+}
+
 impl Reading {
     async fn next(&mut self) -> Result<Option<Buf>> {
         if self.at >= self.end {
@@ -213,10 +229,7 @@ impl Reading {
         let last = ((record_end - 1) / BLOCK).min(first + blocks - 1);
         let soon = record_end.saturating_sub((last + 1) * BLOCK);
         let bytes = reader.read(volumes, first, last, soon).await?;
-        let base = first * BLOCK;
-        let from = usize::try_from(within - base).unwrap_or(usize::MAX).min(bytes.len());
-        let to = usize::try_from(record_end - base).unwrap_or(usize::MAX).min(bytes.len());
-        let out = bytes.slice(from..to);
+        let out = cut(&bytes, first, &(within..record_end));
         self.at += out.len() as u64;
         self.handed = Instant::now();
         Ok(Some(out))

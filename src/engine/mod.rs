@@ -11,6 +11,7 @@ mod listing;
 mod multipart;
 mod pins;
 mod reconcilers;
+mod request_ids;
 mod status;
 mod sub_accounts;
 mod survive;
@@ -39,6 +40,7 @@ pub use upload::Upload;
 
 use self::keyring::KeyRing;
 use self::pins::Pins;
+use self::request_ids::RequestIds;
 use crate::config::Config;
 use crate::domain::{Refusal, Timestamp};
 use crate::store::committer::{Command, Failure};
@@ -73,6 +75,7 @@ struct Inner {
     pins: Arc<Pins>,
     keyring: KeyRing,
     turns: turns::Turns,
+    request_ids: RequestIds,
     scrub: Arc<reconcilers::ScrubState>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -108,6 +111,7 @@ impl Engine {
             sequence = recovery.sequence,
             "the store is open"
         );
+        let request_ids = RequestIds::new(world.entropy.bytes());
         Ok(Self {
             inner: Arc::new(Inner {
                 world,
@@ -118,6 +122,7 @@ impl Engine {
                 pins: Arc::default(),
                 keyring: KeyRing::default(),
                 turns: turns::Turns::default(),
+                request_ids,
                 scrub: Arc::default(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),
@@ -202,9 +207,9 @@ impl Engine {
         self.inner.world.clock.now()
     }
 
-    /// 16 random hex digits, upper case, as S3's request ids look.
+    /// A name for a request: 16 hex digits, as S3's request ids look.
     pub fn request_id(&self) -> String {
-        hex::encode_upper(self.inner.world.entropy.bytes::<8>())
+        self.inner.request_ids.next()
     }
 
     /// Writes to the audit log; does not wait for it. It is durable with the next change or

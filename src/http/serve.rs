@@ -168,12 +168,15 @@ async fn answer(
     if let Some(peer) = peer {
         request.extensions_mut().insert(Peer(peer));
     }
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // Without the query: it may hold a signature that is good for a day.
+    let told =
+        tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
     let routed = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
     let response = routed.map_or_else(|_panic| broken(), |answered| answered.unwrap_or_else(|never| match never {}));
     plane.answered(response.status());
-    // Without the query: it may hold a signature that is good for a day.
-    tracing::debug!(plane = plane.name(), %method, path, status = response.status().as_u16(), "answered");
+    if let Some((method, path)) = told {
+        tracing::debug!(plane = plane.name(), %method, path, status = response.status().as_u16(), "answered");
+    }
     Ok(response.map(|body| Counted { body, _under_way: under_way }))
 }
 

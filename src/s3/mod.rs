@@ -21,7 +21,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, SERVER};
+use http::header::{AsHeaderName, CONTENT_TYPE, HOST, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 
@@ -55,6 +55,13 @@ pub struct Head {
     host_bucket: Option<String>,
 }
 
+/// What the target and the host of a request name; see [`Head`].
+struct Names {
+    target: Target,
+    host: Option<String>,
+    host_bucket: Option<String>,
+}
+
 /// The S3 plane. It takes every request, whatever its path.
 pub fn router(engine: Engine, config: Arc<config::S3>) -> Router {
     Router::new().fallback(handle).with_state(Arc::new(Plane { engine, config }))
@@ -64,24 +71,25 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
     let request_id = plane.engine.request_id();
     let (parts, body) = request.into_parts();
     let mut incoming = Incoming::new(body, plane.config.idle_timeout);
-    let resource = parts.uri.path().to_owned();
-    let method = parts.method.clone();
-    let is_head = method == Method::HEAD;
-    let mut asked = parts.headers;
+    let uri = parts.uri;
+    let mut headers = parts.headers;
     // A target in absolute form names the host, whatever the header says (RFC 9112, 3.2.2).
-    if let Some(authority) = parts.uri.authority()
+    if let Some(authority) = uri.authority()
         && let Ok(value) = HeaderValue::from_str(authority.as_str())
     {
-        asked.insert(HOST, value);
+        headers.insert(HOST, value);
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
-    let outcome = match Head::read(&plane, parts.method, &parts.uri, asked.clone()) {
-        Ok(head) => ops::serve(&plane, &Head { peer, ..head }, &mut incoming).await,
-        Err(error) => Err(error),
+    let (outcome, method, headers) = match Names::read(&plane, &uri, &headers) {
+        Ok(Names { target, host, host_bucket }) => {
+            let head = Head { peer, method: parts.method, target, headers, host, host_bucket };
+            (ops::serve(&plane, &head, &mut incoming).await, head.method, head.headers)
+        }
+        Err(error) => (Err(error), parts.method, headers),
     };
     let mut response = match outcome {
         Ok(response) => response,
-        Err(error) => error.response(&resource, &request_id, is_head),
+        Err(error) => error.response(uri.path(), &request_id, method == Method::HEAD),
     };
     // What is sent is a part of the request's turn too.
     if let Some(turn) = incoming.end()
@@ -89,19 +97,19 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
     {
         response = response.map(|body| Body::new(Held { body, _turn: turn }));
     }
-    incoming.settle(&asked, &mut response).await;
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
-        headers.insert(REQUEST_ID, id.clone());
-        headers.insert(HOST_ID, id);
+    incoming.settle(&headers, &mut response).await;
+    let told = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(request_id) {
+        told.insert(REQUEST_ID, id.clone());
+        told.insert(HOST_ID, id);
     }
-    headers.insert(SERVER, HeaderValue::from_static("kandian"));
-    cors::expose(&method, &asked, &mut response);
+    told.insert(SERVER, HeaderValue::from_static("kandian"));
+    cors::expose(&method, &headers, &mut response);
     response
 }
 
-impl Head {
-    fn read(plane: &Plane, method: Method, uri: &http::Uri, headers: HeaderMap) -> S3Result<Self> {
+impl Names {
+    fn read(plane: &Plane, uri: &http::Uri, headers: &HeaderMap) -> S3Result<Self> {
         let target = Target::parse(uri.path(), uri.query())?;
         let host = match headers.get(HOST).map(HeaderValue::to_str) {
             None => None,
@@ -109,11 +117,13 @@ impl Head {
             Some(Err(_)) => return Err(S3Error::new(Code::InvalidRequest, "The Host header is not ASCII")),
         };
         let host_bucket = route::host_bucket(host.as_deref(), plane.config.domain.as_deref());
-        Ok(Self { peer: None, method, target, headers, host, host_bucket })
+        Ok(Self { target, host, host_bucket })
     }
+}
 
+impl Head {
     /// A header's text; `None` where it was not sent or is not ASCII.
-    fn text(&self, name: &str) -> Option<&str> {
+    fn text(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())
     }
 }

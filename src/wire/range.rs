@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use http::HeaderMap;
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+use http::{HeaderMap, HeaderName};
 
 use super::s3_time;
 use crate::domain::Timestamp;
@@ -71,21 +72,21 @@ pub enum Outcome {
 /// before If-Modified-Since; of each pair the second counts only where the first is not sent.
 /// A date that cannot be read is no condition.
 pub fn conditions(headers: &HeaderMap, etag: &str, modified: Timestamp) -> Outcome {
-    let date = |name: &str| {
+    let date = |name: &HeaderName| {
         headers.get(name).and_then(|v| v.to_str().ok()).and_then(s3_time::parse_any).map(Timestamp::seconds)
     };
-    if let Some(listed) = tag_listed(headers, "if-match", etag) {
+    if let Some(listed) = tag_listed(headers, &IF_MATCH, etag) {
         if !listed {
             return Outcome::Failed("If-Match");
         }
-    } else if date("if-unmodified-since").is_some_and(|at| modified.seconds() > at) {
+    } else if date(&IF_UNMODIFIED_SINCE).is_some_and(|at| modified.seconds() > at) {
         return Outcome::Failed("If-Unmodified-Since");
     }
-    if let Some(listed) = tag_listed(headers, "if-none-match", etag) {
+    if let Some(listed) = tag_listed(headers, &IF_NONE_MATCH, etag) {
         if listed {
             return Outcome::NotModified;
         }
-    } else if date("if-modified-since").is_some_and(|at| modified.seconds() <= at) {
+    } else if date(&IF_MODIFIED_SINCE).is_some_and(|at| modified.seconds() <= at) {
         return Outcome::NotModified;
     }
     Outcome::Go
@@ -93,7 +94,7 @@ pub fn conditions(headers: &HeaderMap, etag: &str, modified: Timestamp) -> Outco
 
 /// Whether a `Range` counts: there is no `If-Range`, or it names this very object.
 pub fn if_range(headers: &HeaderMap, etag: &str, modified: Timestamp) -> bool {
-    let Some(value) = headers.get("if-range") else {
+    let Some(value) = headers.get(IF_RANGE) else {
         return true;
     };
     let Ok(value) = value.to_str() else {
@@ -112,7 +113,7 @@ pub fn bare(tag: &str) -> &str {
     tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(tag)
 }
 
-fn tag_listed(headers: &HeaderMap, name: &str, etag: &str) -> Option<bool> {
+fn tag_listed(headers: &HeaderMap, name: &HeaderName, etag: &str) -> Option<bool> {
     headers.contains_key(name).then(|| {
         headers
             .get_all(name)

@@ -15,7 +15,31 @@ fn civil(at: Timestamp) -> DateTime {
 /// `20261123T120000Z`.
 pub fn basic(at: Timestamp) -> String {
     let t = civil(at);
-    format!("{:04}{:02}{:02}T{:02}{:02}{:02}Z", t.year(), t.month(), t.day(), t.hour(), t.minute(), t.second())
+    let mut out = String::with_capacity(16);
+    let fields = [
+        (u16::try_from(t.year()).unwrap_or(0), 4),
+        (t.month().unsigned_abs().into(), 2),
+        (t.day().unsigned_abs().into(), 2),
+        (t.hour().unsigned_abs().into(), 2),
+        (t.minute().unsigned_abs().into(), 2),
+        (t.second().unsigned_abs().into(), 2),
+    ];
+    for (at, (number, digits)) in fields.into_iter().enumerate() {
+        if at == 3 {
+            out.push('T');
+        }
+        push_digits(&mut out, number, digits);
+    }
+    out.push('Z');
+    out
+}
+
+/// Writes `number` with so many digits. The formatter would be the dearest part of a list of a thousand times, and
+/// of a signature.
+fn push_digits(out: &mut String, number: u16, digits: u32) {
+    for place in (0..digits).rev() {
+        out.push(char::from_digit(u32::from(number) / 10_u32.pow(place) % 10, 10).unwrap_or('0'));
+    }
 }
 
 /// `2026-11-23T12:00:00.000Z`.
@@ -32,10 +56,7 @@ pub fn iso(at: Timestamp) -> String {
         (t.millisecond().unsigned_abs(), 3, 'Z'),
     ];
     for (number, digits, behind) in fields {
-        // A list writes a thousand of these, and the formatter would be its dearest part.
-        for place in (0..digits).rev() {
-            out.push(char::from_digit(u32::from(number) / 10_u32.pow(place) % 10, 10).unwrap_or('0'));
-        }
+        push_digits(&mut out, number, digits);
         out.push(behind);
     }
     out

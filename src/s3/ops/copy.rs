@@ -98,7 +98,7 @@ async fn open(call: &Call<'_>) -> S3Result<Source> {
     let named = call.head.headers.get(SOURCE).map_or(&b""[..], |value| value.as_bytes());
     let (bucket, key) = read_source(named)?;
     let bucket = call.plane.engine.bucket(call.caller, &bucket)?;
-    expected_owner(call.head, "x-amz-source-expected-bucket-owner", call.access_key)?;
+    expected_owner(call.head, &HeaderName::from_static("x-amz-source-expected-bucket-owner"), call.access_key)?;
     let reader = call.plane.engine.open_object(call.caller, &bucket, &key).await?;
     let etag = reader.info.etag.to_string();
     match range::conditions(&source_conditions(&call.head.headers), &etag, reader.info.created) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use axum::body::Body;
 use futures_util::StreamExt;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use super::Call;
@@ -15,6 +15,8 @@ use crate::s3::error::{Code, S3Error, S3Result};
 use crate::s3::{Head, empty, quoted, set};
 use crate::wire::range::{self, Outcome, Ranged};
 use crate::wire::{s3_checksum, s3_time};
+
+static CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
 
 /// Headers that a signed request may set in its own answer.
 const OVERRIDES: [(&str, HeaderName); 6] = [
@@ -38,7 +40,7 @@ pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3
     if head.headers.keys().any(|name| name.as_str().starts_with(ENCRYPTION)) {
         return Err(S3Error::new(Code::InvalidRequest, "The encryption parameters are not applicable to this object."));
     }
-    let reader = if with_body && !head.headers.contains_key(http::header::RANGE) {
+    let reader = if with_body && !head.headers.contains_key(RANGE) {
         engine.open_whole(call.caller, call.bucket, key).await?
     } else {
         engine.open_object(call.caller, call.bucket, key).await?
@@ -68,7 +70,7 @@ pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3
     if part_number.is_some() && !reader.parts.is_empty() {
         set(&mut response, HeaderName::from_static("x-amz-mp-parts-count"), &reader.parts.len().to_string());
     }
-    if head.text("x-amz-checksum-mode").is_some_and(|m| m.eq_ignore_ascii_case("enabled")) {
+    if head.text(&CHECKSUM_MODE).is_some_and(|m| m.eq_ignore_ascii_case("enabled")) {
         let of_part = part_number.filter(|_| !reader.parts.is_empty());
         let found = match of_part {
             Some(number) => reader.part_checksum(number - 1).await?,
@@ -83,6 +85,11 @@ pub(super) async fn get(call: &Call<'_>, key: &ObjectKey, with_body: bool) -> S3
     }
     set(&mut response, CONTENT_LENGTH, &(bytes.end - bytes.start).to_string());
     if with_body && !bytes.is_empty() {
+        // One piece, verified before the answer begins: damage is an error, not a connection that breaks.
+        if let Some(piece) = reader.read_at_once(&bytes).await? {
+            *response.body_mut() = Body::from(piece);
+            return Ok(response);
+        }
         let resource = format!("/{}/{key}", call.bucket.name);
         let stream = reader.read(bytes).map(move |piece| {
             piece.inspect_err(|why| {
@@ -121,7 +128,7 @@ fn part_number(head: &Head) -> S3Result<Option<usize>> {
     let Some(text) = head.target.get("partNumber") else {
         return Ok(None);
     };
-    if head.headers.contains_key("range") {
+    if head.headers.contains_key(RANGE) {
         return Err(S3Error::new(
             Code::InvalidRequest,
             "Cannot specify both Range header and partNumber query parameter",
@@ -146,7 +153,7 @@ fn part_extent(parts: &[u64], size: u64, number: usize) -> S3Result<Extent> {
 }
 
 fn range_extent(headers: &HeaderMap, etag: &str, reader: &ObjectReader, size: u64) -> S3Result<Extent> {
-    let header = headers.get("range").and_then(|v| v.to_str().ok());
+    let header = headers.get(RANGE).and_then(|v| v.to_str().ok());
     let Some(header) = header.filter(|_| range::if_range(headers, etag, reader.info.created)) else {
         return Ok(Extent::Whole);
     };

@@ -14,7 +14,7 @@ mod put;
 mod uploads;
 
 use axum::body::Body;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, HeaderName, Response};
 
 use super::auth::{Authenticated, authenticate};
 use super::body::Incoming;
@@ -26,6 +26,8 @@ use crate::engine::{BucketRef, Caller, PutCondition};
 use crate::wire::range::bare;
 use crate::wire::s3_xml;
 use crate::wire::sig::{Payload, Target};
+
+static EXPECTED_OWNER: HeaderName = HeaderName::from_static("x-amz-expected-bucket-owner");
 
 /// An operation on a bucket that exists and that the caller may see.
 struct Call<'a> {
@@ -72,7 +74,7 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
         return bucket::create(plane, head, &caller, bucket, signed.payload, incoming).await;
     }
     let bucket = plane.engine.bucket(&caller, bucket)?;
-    expected_owner(head, "x-amz-expected-bucket-owner", &access_key)?;
+    expected_owner(head, &EXPECTED_OWNER, &access_key)?;
     let call = Call { plane, head, caller: &caller, access_key: &access_key, bucket: &bucket };
     match key {
         None => call.on_bucket(operation?, signed.payload, incoming).await,
@@ -82,7 +84,7 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
 
 /// Whoever names a bucket's owner wants nothing of another's. Everything that a key sees is, to it,
 /// its own.
-fn expected_owner(head: &Head, header: &str, access_key: &str) -> S3Result<()> {
+fn expected_owner(head: &Head, header: &HeaderName, access_key: &str) -> S3Result<()> {
     match head.text(header) {
         Some(expected) if expected != access_key => {
             Err(S3Error::new(Code::AccessDenied, "Access Denied: the bucket has another owner."))

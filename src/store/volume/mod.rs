@@ -11,6 +11,7 @@
 //! records are all gone is removed. So no byte is ever written over, and a reader that is late
 //! finds the bytes that it looks for, or zeros.
 
+mod headers;
 pub mod lane;
 pub mod reader;
 pub mod record;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use self::headers::Headers;
 use self::lane::Lane;
 use self::record::{Extent, Header, SECTOR, SECTOR_LEN, sectors};
 use super::buffer::Pool;
@@ -64,6 +66,8 @@ pub struct Volumes {
     room: Mutex<Room>,
     /// Memory for payload on its way in and out.
     pub buffers: Arc<Pool>,
+    /// Headers that were read lately.
+    headers: Headers,
     /// Used to make volumes and their keys.
     world: WorldHandle,
 }
@@ -203,6 +207,7 @@ impl Volumes {
             files: RwLock::new(files),
             room: Mutex::new(room),
             buffers: Arc::default(),
+            headers: Headers::default(),
             world: WorldHandle(world),
         })
     }

@@ -32,14 +32,18 @@ impl RecordReader {
         let volume = volumes
             .get(place.volume)
             .ok_or_else(|| StoreError::Damaged(format!("volume {} is not there", place.volume)))?;
+        if let Some(header) = volumes.headers.get(id, place) {
+            return Ok(Self { volume, header, ahead: None });
+        }
         let header_len = place.header_len as usize;
         let ahead = all && place.payload_len <= WITH_HEADER_MAX;
         let payload_len = if ahead { usize::try_from(place.payload_len).unwrap_or(0) } else { 0 };
         let soon = if all && !ahead { place.payload_len } else { 0 };
         let bytes = read(volumes, &volume, header_len + payload_len, place.offset, soon).await?;
-        let header = Self::check(&volume, place, id, &bytes.bytes()[..header_len])?;
+        let header = Arc::new(Self::check(&volume, place, id, &bytes.bytes()[..header_len])?);
+        volumes.headers.keep(&header);
         let ahead = ahead.then(|| Buf::from_owner(bytes).slice(header_len..));
-        Ok(Self { volume, header: Arc::new(header), ahead })
+        Ok(Self { volume, header, ahead })
     }
 
     /// As [`RecordReader::open`], on a thread that may wait.

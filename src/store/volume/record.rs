@@ -522,11 +522,12 @@ impl Header {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn header() -> Header {
+    /// A header with something in each field.
+    pub(in crate::store::volume) fn header() -> Header {
         let key: ObjectKey = "2014-03-28/录像.mp4".parse().unwrap();
         let metadata = Metadata(vec![("content-type".to_owned(), b"video/mp4".to_vec())]);
         let len = header_len(&key, &metadata, 100_000, 1);

@@ -1,7 +1,5 @@
 //! The canonical request of V4, and the keys derived for it.
 
-use std::fmt::Write;
-
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -39,9 +37,8 @@ pub(super) fn query<'a>(params: impl Iterator<Item = (&'a str, &'a str)>) -> Str
     out
 }
 
-/// All values under `name`, joined by commas, white space at the ends cut and inside made one space.
-pub(super) fn header_value(headers: &HeaderMap, name: &str) -> Vec<u8> {
-    let mut out = Vec::new();
+/// Writes all values under `name`, joined by commas, white space at the ends cut and inside made one space.
+pub(super) fn push_header_value(out: &mut Vec<u8>, headers: &HeaderMap, name: &str) {
     for (at, value) in headers.get_all(name).iter().enumerate() {
         if at > 0 {
             out.push(b',');
@@ -54,7 +51,6 @@ pub(super) fn header_value(headers: &HeaderMap, name: &str) -> Vec<u8> {
             out.extend_from_slice(word);
         }
     }
-    out
 }
 
 /// The hash of a canonical request.
@@ -74,11 +70,16 @@ pub(super) fn request_hash(
     for name in signed {
         text.extend_from_slice(name.as_bytes());
         text.push(b':');
-        text.extend_from_slice(&header_value(headers, name));
+        push_header_value(&mut text, headers, name);
         text.push(b'\n');
     }
     text.push(b'\n');
-    text.extend_from_slice(signed.join(";").as_bytes());
+    for (at, name) in signed.iter().enumerate() {
+        if at > 0 {
+            text.push(b';');
+        }
+        text.extend_from_slice(name.as_bytes());
+    }
     text.push(b'\n');
     text.extend_from_slice(payload.as_bytes());
     sha256(&text)
@@ -95,7 +96,7 @@ pub(super) struct Scope {
 
 impl Scope {
     pub(super) fn text(&self) -> String {
-        format!("{}/{}/s3/aws4_request", self.date, self.region)
+        [&self.date, "/", &self.region, "/s3/aws4_request"].concat()
     }
 
     /// The signing key of `secret` for this scope.
@@ -110,8 +111,6 @@ impl Scope {
 
 /// The signature of a canonical request.
 pub(super) fn signature(key: &[u8; 32], date: &str, scope: &str, request_hash: &[u8; 32]) -> [u8; 32] {
-    let mut text = String::with_capacity(160);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex::encode(request_hash));
+    let text = ["AWS4-HMAC-SHA256\n", date, "\n", scope, "\n", &hex::encode(request_hash)].concat();
     hmac_sha256(key, text.as_bytes())
 }

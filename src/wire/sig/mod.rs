@@ -17,7 +17,8 @@ mod v4;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::header::{AUTHORIZATION, DATE, HOST};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::domain::{AccessKey, Timestamp};
 
@@ -26,6 +27,11 @@ pub use payload::Payload;
 pub use post::FormClaim;
 pub use sign::{Content, PresignGet, ToSign, presign_get, presign_v4, sign_v2, sign_v4};
 pub use target::{BadTarget, Target};
+
+// Looked up by name, a header's name is read anew in each request.
+static AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+static AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+static AMZ_SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
 /// Proof that a request was signed with the secret of `access_key`. Only a verification makes one.
 #[derive(Clone, Debug)]
@@ -152,12 +158,12 @@ impl SigError {
 /// # Errors
 /// 400 for what cannot be read, for credentials in two places, for doubled parameters.
 pub fn read(request: &Request<'_>) -> Result<Option<Claim>, SigError> {
-    for name in ["authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "host", "date"] {
-        if request.headers.get_all(name).iter().count() > 1 {
+    for name in [&AUTHORIZATION, &AMZ_DATE, &AMZ_CONTENT_SHA256, &AMZ_SECURITY_TOKEN, &HOST, &DATE] {
+        if request.headers.get_all(name).iter().nth(1).is_some() {
             return Err(SigError::new(SigCode::InvalidRequest, format!("The header {name} was sent more than once")));
         }
     }
-    let header = request.headers.get("authorization");
+    let header = request.headers.get(AUTHORIZATION);
     let query_v4 = v4::QUERY_MARKS.iter().any(|name| request.target.has(name));
     let query_v2 = v2::QUERY_MARKS.iter().any(|name| request.target.has(name));
     if usize::from(header.is_some()) + usize::from(query_v4) + usize::from(query_v2) > 1 {
@@ -193,7 +199,7 @@ pub fn read(request: &Request<'_>) -> Result<Option<Claim>, SigError> {
     let access_key = access_key.parse().map_err(|_| {
         SigError::new(SigCode::InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
     })?;
-    let token_header = request.headers.get("x-amz-security-token").is_some_and(|v| !v.is_empty());
+    let token_header = request.headers.get(&AMZ_SECURITY_TOKEN).is_some_and(|v| !v.is_empty());
     let token_query = ["X-Amz-Security-Token", "x-amz-security-token"]
         .iter()
         .any(|name| request.target.get(name).is_some_and(|v| !v.is_empty()));

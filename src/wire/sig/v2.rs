@@ -149,8 +149,8 @@ impl Claim {
 fn header_date(headers: &HeaderMap, now: Timestamp, skew: Duration) -> Result<String, SigError> {
     let unreadable =
         || SigError::new(SigCode::AccessDenied, "AWS authentication requires a valid Date or x-amz-date header");
-    let amz = headers.get("x-amz-date");
-    let value = amz.or_else(|| headers.get("date")).ok_or_else(unreadable)?;
+    let amz = headers.get(&super::AMZ_DATE);
+    let value = amz.or_else(|| headers.get(http::header::DATE)).ok_or_else(unreadable)?;
     let text = value.to_str().map_err(|_| unreadable())?;
     let at = s3_time::parse_any(text).ok_or_else(unreadable)?;
     if too_far(at, now, skew) {
@@ -161,10 +161,10 @@ fn header_date(headers: &HeaderMap, now: Timestamp, skew: Duration) -> Result<St
 }
 
 fn declared_payload(headers: &HeaderMap) -> Result<Payload, SigError> {
-    if let Some(value) = headers.get("x-amz-content-sha256") {
+    if let Some(value) = headers.get(&super::AMZ_CONTENT_SHA256) {
         return Declared::read(&String::from_utf8_lossy(value.as_bytes()))?.without_seed();
     }
-    let chunked = headers.get_all("content-encoding").iter().any(|v| {
+    let chunked = headers.get_all(http::header::CONTENT_ENCODING).iter().any(|v| {
         v.to_str().is_ok_and(|v| v.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("aws-chunked")))
     });
     Ok(if chunked { Payload::UnsignedChunksTrailer } else { Payload::Unsigned })

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+use http::header::DATE;
+
 use super::canonical::{self, Scope};
 use super::chunked::ChunkSigner;
 use super::payload::Declared;
-use super::{Key, Payload, Request, SigCode, SigError, same, too_far};
+use super::{AMZ_CONTENT_SHA256, AMZ_DATE, Key, Payload, Request, SigCode, SigError, same, too_far};
 use crate::domain::Timestamp;
 use crate::wire::s3_time;
 
@@ -117,7 +120,7 @@ impl Claim {
         let signed_headers = read_signed_headers(signed, why_header)?;
         let signature = read_signature(signature, why_header)?;
         let date = header_date(request)?;
-        let Some(payload) = request.headers.get("x-amz-content-sha256") else {
+        let Some(payload) = request.headers.get(&AMZ_CONTENT_SHA256) else {
             return Err(SigError::new(
                 SigCode::InvalidRequest,
                 "Missing required header for this request: x-amz-content-sha256",
@@ -175,7 +178,7 @@ impl Claim {
         if in_query.iter().map(|name| request.target.count(name)).sum::<usize>() > 1 {
             return Err(bad_query("The parameter X-Amz-Content-Sha256 came more than once."));
         }
-        let header = request.headers.get("x-amz-content-sha256").map(|v| String::from_utf8_lossy(v.as_bytes()));
+        let header = request.headers.get(&AMZ_CONTENT_SHA256).map(|v| String::from_utf8_lossy(v.as_bytes()));
         let payload_text = match (in_query.iter().find_map(|name| request.target.get(name)), header) {
             (Some(query), Some(header)) if query != header => {
                 return Err(bad_query("X-Amz-Content-Sha256 and the header x-amz-content-sha256 differ."));
@@ -260,8 +263,8 @@ impl Claim {
 }
 
 fn header_date(request: &Request<'_>) -> Result<Timestamp, SigError> {
-    let text = |name: &str| request.headers.get(name).map(|v| v.to_str().unwrap_or(""));
-    let Some(value) = text("x-amz-date").or_else(|| text("date")) else {
+    let text = |name: &HeaderName| request.headers.get(name).map(|v| v.to_str().unwrap_or(""));
+    let Some(value) = text(&AMZ_DATE).or_else(|| text(&DATE)) else {
         return Err(SigError::new(
             SigCode::AccessDenied,
             "AWS authentication requires a valid Date or x-amz-date header",
