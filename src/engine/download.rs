@@ -14,11 +14,15 @@ use crate::store::index::rows::ObjectRow;
 use crate::store::volume::reader::RecordReader;
 use crate::store::volume::record::{BLOCK, Place, Segment};
 
-/// Blocks that are read at a time …
-const BLOCKS_PER_READ: u64 = 4;
-/// … one, where the client took longer than this for what was read before: a phone on a thin line
-/// should not hold more than it can take.
-const QUICK: Duration = Duration::from_millis(100);
+/// Blocks that are read at a time at first, and at most for a small file, which is read at once.
+const BLOCKS_AT_FIRST: u64 = 4;
+/// Blocks that are read at a time for a client that takes them quickly: fewer wake-ups for both.
+const BLOCKS_MAX: u64 = 16;
+/// A client that took what was read before within this gets twice as much at a time …
+const QUICK: Duration = Duration::from_millis(20);
+/// … and one that took longer than this gets one block: a phone on a thin line should not hold more than it can
+/// take.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +122,10 @@ struct Reading {
     current: Option<(u64, RecordReader)>,
     at: u64,
     end: u64,
-    /// When the last bytes were handed over.
+    /// When the last bytes were handed over …
     handed: Instant,
+    /// … and how many blocks they were read as.
+    blocks: u64,
 }
 
 enum Source {
@@ -152,7 +158,7 @@ impl ObjectReader {
     /// The bytes of `range` (within the file), verified, where they are few and lie in one record.
     pub async fn read_at_once(&self, range: &Range<u64>) -> Result<Option<Buf>> {
         let (first, last) = (range.start / BLOCK, range.end.saturating_sub(1) / BLOCK);
-        if !self.segments.is_empty() || range.is_empty() || last - first >= BLOCKS_PER_READ {
+        if !self.segments.is_empty() || range.is_empty() || last - first >= BLOCKS_AT_FIRST {
             return Ok(None);
         }
         let bytes = self.head.read(&self.engine.inner.store.volumes, first, last, 0).await?;
@@ -184,6 +190,7 @@ impl ObjectReader {
             at: range.start,
             end: range.end.min(self.info.size.get()),
             handed: Instant::now(),
+            blocks: BLOCKS_AT_FIRST / 2,
         };
         futures_util::stream::try_unfold(reading, |mut reading| async move {
             match reading.next().await {
@@ -195,6 +202,17 @@ impl ObjectReader {
                 }
             }
         })
+    }
+}
+
+/// Blocks to read for a client that took `elapsed` for the last `blocks`.
+fn next_blocks(blocks: u64, elapsed: Duration) -> u64 {
+    if elapsed > SLOW {
+        1
+    } else if elapsed <= QUICK {
+        (blocks * 2).min(BLOCKS_MAX)
+    } else {
+        blocks
     }
 }
 
@@ -225,13 +243,37 @@ impl Reading {
         let within = self.at - start;
         let record_end = reader.header().payload_len.min(self.end - start);
         let first = within / BLOCK;
-        let blocks = if self.handed.elapsed() > QUICK { 1 } else { BLOCKS_PER_READ };
-        let last = ((record_end - 1) / BLOCK).min(first + blocks - 1);
+        self.blocks = next_blocks(self.blocks, self.handed.elapsed());
+        let last = ((record_end - 1) / BLOCK).min(first + self.blocks - 1);
         let soon = record_end.saturating_sub((last + 1) * BLOCK);
         let bytes = reader.read(volumes, first, last, soon).await?;
         let out = cut(&bytes, first, &(within..record_end));
         self.at += out.len() as u64;
         self.handed = Instant::now();
         Ok(Some(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_quickly_gets_more_at_a_time_and_who_takes_slowly_one_block() {
+        let after = |blocks, ms| next_blocks(blocks, Duration::from_millis(ms));
+        assert_eq!(after(BLOCKS_AT_FIRST / 2, 0), BLOCKS_AT_FIRST);
+        assert_eq!([after(4, 20), after(8, 5), after(16, 0)], [8, 16, 16]);
+        assert_eq!([after(4, 21), after(16, 100)], [4, 16]);
+        assert_eq!([after(16, 101), after(1, 10_000)], [1, 1]);
+        assert_eq!(after(1, 1), 2, "a line that is better again");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_cut_out_of_the_blocks_that_were_read() {
+        let bytes = Buf::from_iter((0..2 * BLOCK).map(|n| (n % 251) as u8));
+        let wanted = BLOCK + 5..3 * BLOCK - 7;
+        assert_eq!(cut(&bytes, 1, &wanted), bytes.slice(5..bytes.len() - 7));
+        assert_eq!(cut(&bytes, 1, &(BLOCK..BLOCK)), Buf::new());
+        assert_eq!(cut(&bytes, 3, &(0..BLOCK)), Buf::new(), "nothing of it is there");
     }
 }
