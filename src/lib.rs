@@ -6,8 +6,9 @@
 //! domain telemetry md5 →
 //! wire world config    → domain
 //! vault                → domain world
+//! books                → domain world
 //! store                → domain md5 world config telemetry vault
-//! engine               → domain wire world config telemetry vault store
+//! engine               → domain wire world config telemetry vault books store
 //! http                 → domain telemetry
 //! s3 soap api          → domain md5 wire config telemetry http engine
 //! app                  → domain world config telemetry http engine s3 soap api
@@ -23,6 +24,7 @@
 pub mod api;
 pub mod app;
 pub mod bench;
+pub mod books;
 pub mod cli;
 pub mod config;
 pub mod domain;

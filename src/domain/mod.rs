@@ -8,6 +8,7 @@ pub mod ids;
 pub mod limits;
 pub mod object;
 pub mod refusal;
+pub mod roles;
 pub mod share;
 pub mod space;
 pub mod time;
@@ -20,6 +21,7 @@ pub use ids::{
 };
 pub use object::{Checksum, ChecksumKind, ChecksumPlan, ChecksumType, ETag, Lock, Media, Metadata, ObjectKey};
 pub use refusal::Refusal;
+pub use roles::{Action, Role};
 pub use space::{Admission, AtTheEnd, Episode, Rules, Space, Step};
 pub use time::Timestamp;
 pub use units::{Bytes, GigabyteSize, Gigabytes, Percent};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::identity::{password_context, sk_context};
 use super::{AccountChanges, AccountView, Caller, Engine, Error, NewAccount, Result, SubAccountView, loops, refuse};
-use crate::domain::{AccessKey, AccountId, AccountName, Episode, GigabyteSize, Gigabytes, Refusal, Secret};
+use crate::domain::{AccessKey, AccountId, AccountName, Action, Episode, GigabyteSize, Gigabytes, Refusal, Secret};
 use crate::store::catalog::{Inner as Catalog, KeyOwner, SubAccount};
 use crate::store::event::Event;
 use crate::store::index::rows::AccountRow;
@@ -14,7 +14,7 @@ const PASSWORD_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuv
 impl Engine {
     /// Opens an account; gives it as it is and its password, which is shown this once.
     pub async fn open_account(&self, caller: &Caller, new: NewAccount) -> Result<(AccountView, Secret)> {
-        caller.must_be_operator()?;
+        caller.must(Action::ManageAccounts)?;
         let password = match new.password {
             Some(password) => password,
             None => Secret::new(self.inner.world.entropy.text(PASSWORD_ALPHABET, 16)),
@@ -40,20 +40,21 @@ impl Engine {
         Ok((self.account(caller, &new.name).await?, password))
     }
 
-    /// All accounts, in the order in which they were opened.
+    /// All accounts that the caller may see, in the order in which they were opened.
     pub async fn accounts(&self, caller: &Caller) -> Result<Vec<AccountView>> {
-        caller.must_be_operator()?;
+        let scope = caller.must(Action::SeeSpace)?;
         let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
-        Ok(catalog.accounts.iter().map(|(id, row)| account_view(&catalog, *id, row, gigabyte)).collect())
+        let seen = catalog.accounts.iter().filter(|(id, _)| scope.is_none_or(|own| own == **id));
+        Ok(seen.map(|(id, row)| account_view(&catalog, *id, row, gigabyte)).collect())
     }
 
     /// One account.
     pub async fn account(&self, caller: &Caller, name: &AccountName) -> Result<AccountView> {
-        caller.must_be_operator()?;
         let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
         let id = *catalog.names.get(name.as_str()).ok_or(Refusal::NoAccount)?;
+        caller.must_on(Action::SeeSpace, id)?;
         let row = catalog.accounts.get(&id).ok_or(Refusal::NoAccount)?;
         Ok(account_view(&catalog, id, row, gigabyte))
     }
@@ -69,7 +70,7 @@ impl Engine {
         name: &AccountName,
         changes: AccountChanges,
     ) -> Result<AccountView> {
-        caller.must_be_operator()?;
+        caller.must(Action::ManageAccounts)?;
         let id = self.account_id(name)?;
         let password = changes.password.as_ref().map(|p| self.seal(&password_context(name), p));
         let catalog = Arc::clone(&self.inner.store.catalog);
@@ -101,7 +102,7 @@ impl Engine {
 
     /// Closes an account, all its sub-accounts and its own buckets.
     pub async fn close_account(&self, caller: &Caller, name: &AccountName) -> Result<()> {
-        caller.must_be_operator()?;
+        caller.must(Action::ManageAccounts)?;
         let id = self.account_id(name)?;
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |_| {
@@ -119,7 +120,7 @@ impl Engine {
 
     /// The administration key; made at the first call, the same ever after.
     pub async fn account_key(&self, caller: &Caller, name: &AccountName) -> Result<(AccessKey, Secret)> {
-        caller.must_be_operator()?;
+        caller.must(Action::ManageAccounts)?;
         let id = self.account_id(name)?;
         let (ak, secret) = self.new_key()?;
         let sealed = self.seal(&sk_context(ak.as_str()), &secret);
@@ -142,8 +143,8 @@ impl Engine {
 
     /// An account's sub-accounts, in the order in which they were opened.
     pub async fn sub_accounts(&self, caller: &Caller, name: &AccountName) -> Result<Vec<SubAccountView>> {
-        caller.must_be_operator()?;
         let id = self.account_id(name)?;
+        caller.must_on(Action::SeeSpace, id)?;
         let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
         let subs = catalog.of_account.get(&id).into_iter().flatten();
@@ -155,11 +156,11 @@ impl Engine {
 
     /// One sub-account, by its AK.
     pub async fn sub_account_view(&self, caller: &Caller, ak: &str) -> Result<SubAccountView> {
-        caller.must_be_operator()?;
         let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
         let Some(KeyOwner::Camera(id)) = catalog.keys.get(ak) else { return Err(Refusal::NoSubAccount.into()) };
         let sub = catalog.sub_accounts.get(id).ok_or(Error::Refused(Refusal::NoSubAccount))?;
+        caller.must_on(Action::SeeSpace, sub.row.account)?;
         Ok(sub_account_view(&catalog, sub, gigabyte))
     }
 }

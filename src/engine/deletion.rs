@@ -1,7 +1,7 @@
 //! Locks, deletion and clearing: 7.8, S3 DELETE, 7.9.
 
 use super::{BucketRef, Caller, DeleteCondition, Engine, Error, Result, SubAccountRef, refuse};
-use crate::domain::{AtTheEnd, Lock, Media, ObjectId, ObjectKey, Refusal, limits};
+use crate::domain::{Action, AtTheEnd, Lock, Media, ObjectId, ObjectKey, Refusal, limits};
 use crate::store::event::{Cause, Event};
 use crate::store::index::bucket_of;
 
@@ -109,7 +109,7 @@ impl Engine {
         name: &str,
         lock: Lock,
     ) -> Result<()> {
-        caller.account_of_platform()?;
+        caller.acting(Action::ChangeFiles)?;
         let sub = sub.id;
         let names = [name.to_owned(), name.trim().to_owned()];
         self.change(false, move |apply| {
@@ -135,6 +135,9 @@ impl Engine {
     /// The lock flag in S3's words, a legal hold: sets or releases it on one file.
     /// [`Refusal::NoFile`] where there is none.
     pub async fn set_lock(&self, caller: &Caller, bucket: &BucketRef, key: &ObjectKey, lock: Lock) -> Result<()> {
+        if !caller.may_change() {
+            return Err(Refusal::Forbidden.into());
+        }
         let state = if lock == Lock::Locked { "ON" } else { "OFF" };
         let audit = self.audited(caller, "PutObjectLegalHold", format!("{state} {}/{key}", bucket.name));
         let (bucket, key) = (bucket.id, key.clone());
@@ -153,7 +156,7 @@ impl Engine {
     /// 7.9: deletes every unlocked file of both buckets that was there when the call began, and
     /// arms the alerts. Done when it returns.
     pub async fn clear_sub_account_files(&self, caller: &Caller, sub: &SubAccountRef) -> Result<()> {
-        caller.account_of_platform()?;
+        caller.acting(Action::ManageSubAccounts)?;
         let id = sub.id;
         let upto = self
             .change(false, move |apply| {

@@ -2,7 +2,7 @@
 
 use super::types::Who;
 use super::{BucketRef, Caller, Credential, Engine, Error, Result, SubAccountRef};
-use crate::domain::{AccountId, AccountName, Refusal, Secret};
+use crate::domain::{AccountId, AccountName, Action, Refusal, Secret};
 use crate::store::catalog::{Bucket, Inner as Catalog, KeyOwner};
 
 /// What a sealed secret belongs to: an envelope does not open in another's place.
@@ -28,24 +28,22 @@ impl Engine {
     /// The secret of an access key, to verify a signature with. `None`: the key is not known.
     pub fn credential(&self, key: &str) -> Result<Option<Credential>> {
         let sig_v2 = self.config().s3.sig_v2;
-        let (sealed, who) = {
-            let catalog = self.inner.store.catalog.read();
-            match catalog.keys.get(key) {
-                None => {
-                    self.inner.keyring.forget(key);
-                    return Ok(None);
-                }
-                Some(&KeyOwner::Camera(id)) => match catalog.sub_accounts.get(&id) {
-                    Some(sub) => (sub.row.sk.clone(), Who::Camera { sub_account: id }),
-                    None => return Ok(None),
-                },
-                Some(&KeyOwner::Administrator(id)) => match catalog.accounts.get(&id).and_then(|a| a.admin.as_ref()) {
-                    Some((_, sk)) => (sk.clone(), Who::Administrator { account: id }),
-                    None => return Ok(None),
-                },
+        let catalog = self.inner.store.catalog.read();
+        let (sealed, who) = match catalog.keys.get(key) {
+            None => {
+                self.inner.keyring.forget(key);
+                return Ok(None);
             }
+            Some(&KeyOwner::Camera(id)) => match catalog.sub_accounts.get(&id) {
+                Some(sub) => (&sub.row.sk, Who::Camera { sub_account: id }),
+                None => return Ok(None),
+            },
+            Some(&KeyOwner::Administrator(id)) => match catalog.accounts.get(&id).and_then(|a| a.admin.as_ref()) {
+                Some((_, sk)) => (sk, Who::Administrator { account: id }),
+                None => return Ok(None),
+            },
         };
-        let key = self.inner.keyring.open(key, &sealed, || self.unseal(&sk_context(key), &sealed))?;
+        let key = self.inner.keyring.open(key, sealed, || self.unseal(&sk_context(key), sealed))?;
         Ok(Some(Credential { key, who, sig_v2 }))
     }
 
@@ -72,7 +70,7 @@ impl Engine {
 
     /// A sub-account by AK and SK. Serves 7.x results 3 and 4: another account's is not there.
     pub fn sub_account(&self, caller: &Caller, ak: &str, sk: &str) -> Result<SubAccountRef> {
-        let account = caller.account_of_platform()?;
+        let account = caller.acting(Action::SeeSpace)?;
         let (id, sealed) = {
             let catalog = self.inner.store.catalog.read();
             let Some(&KeyOwner::Camera(id)) = catalog.keys.get(ak) else { return Err(Refusal::NoSubAccount.into()) };
@@ -83,6 +81,16 @@ impl Engine {
         };
         let right = self.unseal(&sk_context(ak), &sealed)?;
         if right.matches(sk) { Ok(SubAccountRef { id }) } else { Err(Refusal::WrongSecret.into()) }
+    }
+
+    /// A sub-account by its AK alone, for a user of the portal who may do this in its account.
+    pub fn sub_account_for(&self, caller: &Caller, action: Action, ak: &str) -> Result<SubAccountRef> {
+        let catalog = self.inner.store.catalog.read();
+        let Some(&KeyOwner::Camera(id)) = catalog.keys.get(ak) else { return Err(Refusal::NoSubAccount.into()) };
+        let account = catalog.sub_accounts.get(&id).ok_or(Refusal::NoSubAccount)?.row.account;
+        // Another account's is not there, as over SOAP.
+        caller.must_on(action, account).map_err(|_| Refusal::NoSubAccount)?;
+        Ok(SubAccountRef { id })
     }
 
     /// The buckets that the caller may see, by name.
@@ -115,24 +123,59 @@ fn bucket_ref(catalog: &Catalog, name: &str, bucket: &Bucket) -> Option<BucketRe
 }
 
 impl Caller {
-    pub(super) fn account_of_platform(&self) -> Result<AccountId> {
-        match self.who {
-            Who::Platform { account } => Ok(account),
-            Who::Camera { .. } | Who::Administrator { .. } | Who::Operator => Err(Refusal::Forbidden.into()),
+    /// The account that a platform, or a user of the portal who may do this, acts for.
+    pub(super) fn acting(&self, action: Action) -> Result<AccountId> {
+        match &self.who {
+            Who::Platform { account } => Ok(*account),
+            Who::User { role, account: Some(account), .. } if role.may(action) => Ok(*account),
+            Who::User { .. } | Who::Camera { .. } | Who::Administrator { .. } | Who::Operator => {
+                Err(Refusal::Forbidden.into())
+            }
         }
     }
 
-    pub(super) fn must_be_operator(&self) -> Result<()> {
-        match self.who {
-            Who::Operator => Ok(()),
-            Who::Camera { .. } | Who::Administrator { .. } | Who::Platform { .. } => Err(Refusal::Forbidden.into()),
+    /// Whether this may be done at all: in the one account that it gives, or everywhere.
+    pub(super) fn must(&self, action: Action) -> Result<Option<AccountId>> {
+        match &self.who {
+            Who::Operator => Ok(None),
+            Who::User { role, account, .. } if role.may(action) => Ok(*account),
+            Who::User { .. } | Who::Camera { .. } | Who::Administrator { .. } | Who::Platform { .. } => {
+                Err(Refusal::Forbidden.into())
+            }
+        }
+    }
+
+    /// Whether this may be done in `account`.
+    pub(super) fn must_on(&self, action: Action, account: AccountId) -> Result<()> {
+        match self.must(action)? {
+            Some(own) if own != account => Err(Refusal::Forbidden.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this may be done with the whole box.
+    pub(super) fn must_everywhere(&self, action: Action) -> Result<()> {
+        match self.must(action)? {
+            Some(_) => Err(Refusal::Forbidden.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the caller may change files in a bucket that it sees.
+    pub(super) fn may_change(&self) -> bool {
+        match &self.who {
+            Who::User { role, .. } => role.may(Action::ChangeFiles),
+            Who::Camera { .. } | Who::Administrator { .. } | Who::Operator | Who::Platform { .. } => true,
         }
     }
 
     fn may_see(&self, catalog: &Catalog, bucket: &Bucket) -> bool {
-        match self.who {
-            Who::Camera { sub_account } => bucket.owner == sub_account,
-            Who::Administrator { account } => catalog.account_of(bucket.owner) == Some(account),
+        match &self.who {
+            Who::Camera { sub_account } => bucket.owner == *sub_account,
+            Who::Administrator { account } => catalog.account_of(bucket.owner) == Some(*account),
+            Who::User { role, account, .. } => {
+                role.may(Action::SeeFiles) && account.is_some() && catalog.account_of(bucket.owner) == *account
+            }
             Who::Operator => true,
             Who::Platform { .. } => false,
         }
@@ -143,6 +186,7 @@ impl Caller {
         match self.who {
             Who::Camera { .. } => allow_delete,
             Who::Administrator { .. } | Who::Operator => true,
+            Who::User { .. } => self.may_change(),
             Who::Platform { .. } => false,
         }
     }

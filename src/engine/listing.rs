@@ -4,7 +4,7 @@ use super::{
     BucketRef, Caller, Engine, Error, FoundFile, ListPage, ListQuery, ObjectInfo, Result, Search, SearchPage,
     SubAccountRef,
 };
-use crate::domain::{ObjectKey, Refusal, limits};
+use crate::domain::{Action, ObjectKey, Refusal, limits};
 use crate::store::index::bucket_of;
 use crate::store::index::rows::ObjectRow;
 use crate::wire::sig::{PresignGet, presign_get};
@@ -34,7 +34,7 @@ impl Engine {
         sub: &SubAccountRef,
         search: Search,
     ) -> Result<SearchPage> {
-        caller.account_of_platform()?;
+        caller.acting(Action::SeeFiles)?;
         let skip = search.page.saturating_sub(1).saturating_mul(search.page_size);
         // Far outside of what four-digit years can say, and far inside of what i64 can.
         let (from, to) = (search.from.unwrap_or(-(1 << 40)), search.to.unwrap_or(1 << 40));

@@ -41,6 +41,7 @@ pub use upload::Upload;
 use self::keyring::KeyRing;
 use self::pins::Pins;
 use self::request_ids::RequestIds;
+use crate::books::Books;
 use crate::config::Config;
 use crate::domain::{Refusal, Timestamp};
 use crate::store::committer::{Command, Failure};
@@ -69,6 +70,8 @@ pub struct Engine {
 struct Inner {
     world: World,
     store: Store,
+    #[expect(dead_code, reason = "the portals' use cases come next")]
+    books: Arc<Books>,
     courier: Arc<dyn Courier>,
     config: RwLock<Arc<Config>>,
     urls: RwLock<PublicUrls>,
@@ -102,6 +105,8 @@ impl Engine {
     /// background until [`Engine::start`].
     pub fn open(world: World, config: &Config, urls: PublicUrls, courier: Arc<dyn Courier>) -> Result<Self> {
         let store = Store::open(world.clone(), &options(config))?;
+        // After the store: it holds the lock of the data directory.
+        let books = Arc::new(Books::open(&world, &config.storage.data_dir)?);
         let recovery = &store.recovery;
         tracing::info!(
             records = recovery.records,
@@ -116,6 +121,7 @@ impl Engine {
             inner: Arc::new(Inner {
                 world,
                 store,
+                books,
                 courier,
                 config: RwLock::new(Arc::new(config.clone())),
                 urls: RwLock::new(urls),
@@ -230,7 +236,7 @@ impl Engine {
             match caller.who {
                 types::Who::Camera { sub_account } => catalog.sub_accounts.get(&sub_account)?.row.ak.clone(),
                 types::Who::Administrator { account } => catalog.accounts.get(&account)?.admin.as_ref()?.0.clone(),
-                types::Who::Platform { .. } | types::Who::Operator => return None,
+                types::Who::Platform { .. } | types::Who::User { .. } | types::Who::Operator => return None,
             }
         };
         let entry = AuditEntry {

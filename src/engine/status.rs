@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{
     AlertView, AuditEntry, Caller, CheckReport, Damage, DiskView, Engine, Error, Result, ScrubReport, Status, Violation,
 };
-use crate::domain::{AlertId, BucketId, Refusal, Timestamp};
+use crate::domain::{Action, AlertId, BucketId, Refusal, Timestamp};
 use crate::store::check;
 use crate::store::event::Event;
 use crate::store::index::rows::{AlertRow, AlertState, alert_word};
@@ -15,7 +15,7 @@ use crate::store::index::{FORMAT, is_own, owner_of, slot_of};
 impl Engine {
     /// One page on the box's state.
     pub async fn status(&self, caller: &Caller) -> Result<Status> {
-        caller.must_be_operator()?;
+        caller.must_everywhere(Action::SeeOverview)?;
         let store = &self.inner.store;
         let view = store.view()?;
         let outbox = view.outbox()?;
@@ -69,10 +69,11 @@ impl Engine {
 
     /// Alerts, newest first.
     pub async fn alerts(&self, caller: &Caller, most: usize) -> Result<Vec<AlertView>> {
-        caller.must_be_operator()?;
+        let scope = caller.must(Action::SeeAlerts)?;
         let view = self.inner.store.view()?;
         let mut rows = view.outbox()?;
         rows.extend(view.alert_log(most)?);
+        rows.retain(|(_, row)| scope.is_none_or(|own| own == row.account));
         rows.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
         rows.truncate(most);
         let catalog = self.inner.store.catalog.read();
@@ -94,7 +95,7 @@ impl Engine {
 
     /// Sends an alert that is pending or given up now. [`Refusal::NoFile`] where there is none.
     pub async fn resend_alert(&self, caller: &Caller, id: u64) -> Result<()> {
-        caller.must_be_operator()?;
+        caller.must_everywhere(Action::ManageAlerts)?;
         let id = AlertId::new(id);
         let found = self.inner.store.view()?.outbox()?.into_iter().find(|(found, _)| *found == id);
         let Some((_, mut row)) = found else { return Err(Refusal::NoFile.into()) };
@@ -108,7 +109,7 @@ impl Engine {
 
     /// The audit log, newest first.
     pub async fn audit_log(&self, caller: &Caller, most: usize) -> Result<Vec<(Timestamp, AuditEntry)>> {
-        caller.must_be_operator()?;
+        caller.must_everywhere(Action::SeeAudit)?;
         let rows = self.inner.store.view()?.audit(most)?;
         let read = |json: &[u8]| {
             serde_json::from_slice(json).map_err(|e| Error::Broken(format!("read the audit log: {e}").into()))
@@ -124,7 +125,7 @@ impl Engine {
     /// Holds index and volumes against each other. Uploads go on; the state looked at is that of
     /// the moment when it begins, so what is being deleted meanwhile is not misread.
     pub async fn check(&self, caller: &Caller) -> Result<CheckReport> {
-        caller.must_be_operator()?;
+        caller.must_everywhere(Action::Operate)?;
         let engine = self.clone();
         blocking(move || {
             let names = engine.bucket_names();
@@ -155,7 +156,7 @@ impl Engine {
 
     /// Reads everything and verifies every checksum.
     pub async fn scrub(&self, caller: &Caller) -> Result<ScrubReport> {
-        caller.must_be_operator()?;
+        caller.must_everywhere(Action::Operate)?;
         let engine = self.clone();
         blocking(move || {
             let names = engine.bucket_names();

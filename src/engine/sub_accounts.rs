@@ -1,10 +1,10 @@
-//! 7.1 to 7.6: the platform's view of its account and sub-accounts.
+//! 7.1 to 7.6: what a platform, and a province's administrator, sees and does with an account's sub-accounts.
 
 use std::sync::Arc;
 
 use super::identity::sk_context;
 use super::{Caller, Engine, Error, OpenedSubAccount, Result, SubAccountRef, SubAccountSpace, UserSpace, refuse};
-use crate::domain::{AccessKey, AtTheEnd, BucketName, Gigabytes, Refusal, Secret, SubAccountId};
+use crate::domain::{AccessKey, Action, AtTheEnd, BucketName, Gigabytes, Refusal, Secret, SubAccountId};
 use crate::store::event::Event;
 use crate::store::index::rows::SubAccountRow;
 
@@ -29,7 +29,7 @@ impl Engine {
 
     /// 7.1. What is free is exactly what 7.2 can still give out.
     pub async fn query_user_space(&self, caller: &Caller) -> Result<UserSpace> {
-        let account = caller.account_of_platform()?;
+        let account = caller.acting(Action::SeeSpace)?;
         let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let catalog = self.inner.store.catalog.read();
         let total = catalog.accounts.get(&account).ok_or(Refusal::NoAccount)?.space;
@@ -38,7 +38,7 @@ impl Engine {
 
     /// 7.2.
     pub async fn open_sub_account(&self, caller: &Caller, space: Gigabytes) -> Result<OpenedSubAccount> {
-        let account = caller.account_of_platform()?;
+        let account = caller.acting(Action::ManageSubAccounts)?;
         let (access_key, secret) = self.new_key()?;
         let (record_bucket, picture_bucket) = (self.new_bucket("rec")?, self.new_bucket("pic")?);
         let row = SubAccountRow {
@@ -74,7 +74,7 @@ impl Engine {
     /// 7.3. The key is dead and the space handed back when it returns; the files go in the
     /// background.
     pub async fn close_sub_account(&self, caller: &Caller, sub: &SubAccountRef) -> Result<()> {
-        caller.account_of_platform()?;
+        caller.acting(Action::ManageSubAccounts)?;
         self.close_by_id(sub.id).await
     }
 
@@ -89,7 +89,7 @@ impl Engine {
 
     /// 7.4.
     pub async fn query_sub_account_space(&self, caller: &Caller, sub: &SubAccountRef) -> Result<SubAccountSpace> {
-        caller.account_of_platform()?;
+        caller.acting(Action::SeeSpace)?;
         let catalog = &self.inner.store.catalog;
         let gigabyte = catalog.settings().gigabyte;
         let total = catalog.read().sub_accounts.get(&sub.id).ok_or(Refusal::NoSubAccount)?.row.space;
@@ -99,7 +99,7 @@ impl Engine {
 
     /// 7.5. Smaller than what is used is allowed; the rules of space do the rest.
     pub async fn modify_sub_account_space(&self, caller: &Caller, sub: &SubAccountRef, space: Gigabytes) -> Result<()> {
-        let account = caller.account_of_platform()?;
+        let account = caller.acting(Action::ManageSubAccounts)?;
         let id = sub.id;
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |apply| {
@@ -129,7 +129,7 @@ impl Engine {
         sub: &SubAccountRef,
         at_the_end: AtTheEnd,
     ) -> Result<()> {
-        caller.account_of_platform()?;
+        caller.acting(Action::ManageSubAccounts)?;
         let id = sub.id;
         self.change(false, move |apply| match apply.sub_account(id)? {
             Some(_) => Ok(vec![Event::SetAtTheEnd { sub_account: id, at_the_end }]),

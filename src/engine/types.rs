@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::books::BooksError;
 use crate::domain::{
     AccessKey, AccountId, AccountName, AtTheEnd, BucketId, BucketName, Bytes, CallbackProfile, Checksum, ChecksumKind,
-    ChecksumPlan, ChecksumType, ETag, Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Secret,
+    ChecksumPlan, ChecksumType, ETag, Gigabytes, Lock, Media, Metadata, ObjectId, ObjectKey, Refusal, Role, Secret,
     SubAccountId, Timestamp, UploadId,
 };
 use crate::store::committer::{Failure, Receipt};
@@ -39,6 +40,12 @@ impl From<StoreError> for Error {
     }
 }
 
+impl From<BooksError> for Error {
+    fn from(error: BooksError) -> Self {
+        Self::Broken(error.to_string().into())
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -67,6 +74,9 @@ pub(super) enum Who {
     Administrator { account: AccountId },
     /// The platform, with the account's password.
     Platform { account: AccountId },
+    /// A user of the portals.
+    #[expect(dead_code, reason = "signing in to the portals comes next")]
+    User { name: Arc<str>, role: Role, account: Option<AccountId> },
     /// Operations staff through the Unix socket (mode 0600), or on a closed store.
     Operator,
 }

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod entropy;
 pub mod fake;
 pub mod os;
+pub mod paged;
 
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile};

@@ -10,7 +10,6 @@ pub mod time_counts;
 pub mod view;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 
@@ -19,7 +18,8 @@ use super::error::{Doing, StoreError};
 use super::volume::RoomMark;
 use super::volume::record::Extent;
 use crate::domain::{AlertId, BucketId, Media, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId, VolumeId};
-use crate::world::{Disk, DiskFile};
+use crate::world::Disk;
+use crate::world::paged::Paged;
 
 /// Version of every on-disk format together, as `status` shows it. 2: own buckets.
 pub const FORMAT: u32 = 2;
@@ -247,32 +247,6 @@ pub fn decode_mark(bytes: &[u8]) -> Result<RoomMark, StoreError> {
     Ok(mark)
 }
 
-/// redb over our own disk, so that index and volumes live and die on one (simulated) device.
-#[derive(Debug)]
-struct OnDisk(Arc<dyn DiskFile>);
-
-impl redb::StorageBackend for OnDisk {
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, at: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.0.read_exact_at(out, at)
-    }
-
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, at: u64, data: &[u8]) -> std::io::Result<()> {
-        self.0.write_all_at(data, at)
-    }
-}
-
 /// Opens the database at `path`; makes a new one where `create`.
 pub fn open_database(disk: &dyn Disk, path: &Path, cache: u64, create: bool) -> Result<Database, StoreError> {
     let doing = || format!("open index {}", path.display());
@@ -282,7 +256,7 @@ pub fn open_database(disk: &dyn Disk, path: &Path, cache: u64, create: bool) -> 
     }
     let mut builder = Database::builder();
     builder.set_cache_size(usize::try_from(cache).unwrap_or(usize::MAX));
-    Ok(builder.create_with_backend(OnDisk(file))?)
+    Ok(builder.create_with_backend(Paged(file))?)
 }
 
 /// Begins a transaction that is in memory only until a later one is durable.

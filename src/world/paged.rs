@@ -1,0 +1,32 @@
+//! redb over our own disk, so that databases live and die on the same (simulated) device as everything else.
+
+use std::io;
+use std::sync::Arc;
+
+use super::DiskFile;
+
+/// A file that a database is in.
+#[derive(Debug)]
+pub struct Paged(pub Arc<dyn DiskFile>);
+
+impl redb::StorageBackend for Paged {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(out, at)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, at: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, at)
+    }
+}
