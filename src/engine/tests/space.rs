@@ -8,7 +8,7 @@ use super::rig::{
     Chance, Rig, assert_sound, bucket, content, gigabytes, is_refused, key, open_account, open_sub, platform, put,
     runtime, seeds, sub_ref, swept,
 };
-use crate::domain::{AtTheEnd, Lock, ObjectId, Refusal, Timestamp};
+use crate::domain::{AtTheEnd, Lock, ObjectId, Refusal, Timestamp, limits};
 use crate::engine::{BucketRef, Caller, Engine, Error, ListQuery, OpenedSubAccount, SubAccountView};
 
 /// One file as a list shows it.
@@ -102,6 +102,31 @@ async fn begin(seed: u64, gigabyte: u64) -> (Rig, Engine) {
     let engine = rig.open().unwrap();
     open_account(&engine, 1000).await;
     (rig, engine)
+}
+
+#[test]
+fn an_overwrite_goes_by_short_steps_between_which_uploads_are_committed() {
+    const SPACE: u64 = 1_000_000;
+    const STEP: usize = limits::OVERWRITE_FILES_PER_STEP_MAX;
+    runtime().block_on(async {
+        let (_rig, engine) = begin(5, SPACE).await;
+        let camera = Camera::open(&engine, 1).await;
+        camera.at_the_end(AtTheEnd::Overwrite).await;
+        for n in 0..901_u64 {
+            let data = content(n, 1_000);
+            put(&engine, &camera.buckets[0], &format!("f{n:03}"), &data, true, Lock::Open, 65_536).await.unwrap();
+        }
+        // A fifth of the space is to be freed: 200 files.
+        let mut steps = Vec::new();
+        while engine.inner.store.catalog.read().sub_accounts.values().any(|s| s.stats.sweep_left > 0) {
+            let before = camera.files().await.len();
+            crate::engine::reconcilers::sweep(&engine).await.unwrap();
+            steps.push(before - camera.files().await.len());
+            let between = format!("between{}", steps.len());
+            put(&engine, &camera.buckets[1], &between, b"x", true, Lock::Open, 65_536).await.unwrap();
+        }
+        assert_eq!(steps, [STEP, STEP, STEP, 200 - 3 * STEP]);
+    });
 }
 
 #[test]
