@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::domain::Refusal;
+use crate::domain::users::UserRefusal;
 use crate::engine::Error;
 
 /// An answer that is not a yes: `{"error":{"code":…,"message":…}}`.
@@ -93,7 +94,25 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::OtherChecksum { .. } => (StatusCode::BAD_REQUEST, "other_checksum"),
         Refusal::BadChecksum { .. } => (StatusCode::BAD_REQUEST, "bad_checksum"),
         Refusal::OtherSize { .. } => (StatusCode::BAD_REQUEST, "other_size"),
+        Refusal::User(refusal) => user_word(refusal),
         Refusal::WrongLength => (StatusCode::BAD_REQUEST, "wrong_length"),
+    }
+}
+
+fn user_word(refusal: &UserRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        UserRefusal::WrongSignIn => (StatusCode::UNAUTHORIZED, "wrong_sign_in"),
+        UserRefusal::CodeNeeded => (StatusCode::UNAUTHORIZED, "code_needed"),
+        UserRefusal::WrongCode => (StatusCode::UNAUTHORIZED, "wrong_code"),
+        UserRefusal::Slow { .. } => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
+        UserRefusal::NoSession => (StatusCode::UNAUTHORIZED, "no_session"),
+        UserRefusal::WrongSetupCode => (StatusCode::UNAUTHORIZED, "wrong_setup_code"),
+        UserRefusal::SetUp => (StatusCode::CONFLICT, "set_up"),
+        UserRefusal::NoUser => (StatusCode::NOT_FOUND, "no_user"),
+        UserRefusal::UserExists => (StatusCode::CONFLICT, "user_exists"),
+        UserRefusal::WeakPassword(_) => (StatusCode::BAD_REQUEST, "weak_password"),
+        UserRefusal::AccountOfRole => (StatusCode::BAD_REQUEST, "account_of_role"),
+        UserRefusal::LastOperations => (StatusCode::CONFLICT, "last_operations"),
     }
 }
 

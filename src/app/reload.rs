@@ -86,7 +86,7 @@ fn keep_fixed(old: &Config, mut new: Config) -> Config {
     new.storage.index_cache = old.storage.index_cache;
     new.s3.listen = old.s3.listen;
     new.soap.listen = old.soap.listen;
-    new.portal_listen = old.portal_listen;
+    new.portal.listen = old.portal.listen;
     new.metrics_listen = old.metrics_listen;
     new.space.bytes_per_gb = old.space.bytes_per_gb;
     new.zone_minutes = old.zone_minutes;

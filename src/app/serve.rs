@@ -200,7 +200,7 @@ async fn bind(config: &Config) -> Result<Listeners, String> {
     Ok(Listeners {
         s3: one("s3.listen", config.s3.listen).await?,
         soap: one("soap.listen", config.soap.listen).await?,
-        portal: one("portal.listen", config.portal_listen).await?,
+        portal: one("portal.listen", config.portal.listen).await?,
         metrics: one("metrics.listen", config.metrics_listen).await?,
     })
 }

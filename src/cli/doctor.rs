@@ -65,7 +65,7 @@ fn look(config: &Config, running: bool) -> Vec<Finding> {
     for (key, address) in [
         ("s3.listen", config.s3.listen),
         ("soap.listen", config.soap.listen),
-        ("portal.listen", config.portal_listen),
+        ("portal.listen", config.portal.listen),
         ("metrics.listen", config.metrics_listen),
     ] {
         findings.push(port(key, address, running));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::keys::{KEYS, SECTIONS};
 use super::nearest::nearest;
 use super::text::{Entries, Entry, Place, Raw, read_file, read_set};
-use super::{Alerts, Config, Log, Reserve, S3, Soap, Space, Storage, value};
+use super::{Alerts, Config, Log, Portal, Reserve, S3, Soap, Space, Storage, value};
 use crate::domain::{GigabyteSize, Gigabytes, Percent, RetrySchedule, Rules};
 
 /// What an operator wrote, in the order of rising weight.
@@ -135,7 +135,7 @@ impl Reader {
             storage: self.storage(),
             s3: self.s3(),
             soap: Soap { listen: self.listen("soap.listen", "0.0.0.0:9001"), public_url: self.url("soap.public_url") },
-            portal_listen: self.listen("portal.listen", "127.0.0.1:9002"),
+            portal: self.portal(),
             metrics_listen: self.listen("metrics.listen", "127.0.0.1:9003"),
             space: self.space(),
             alerts: self.alerts(),
@@ -178,6 +178,14 @@ impl Reader {
             max_requests: self.integer("s3.max_requests", 8192, 2..=1_000_000),
             max_requests_per_key: self.integer("s3.max_requests_per_key", 512, 1..=1_000_000),
             buffer_memory: self.size("s3.buffer_memory", 2 << 30, 16 << 20..=1 << 40),
+        }
+    }
+
+    fn portal(&mut self) -> Portal {
+        Portal {
+            listen: self.listen("portal.listen", "127.0.0.1:9002"),
+            idle_timeout: self.duration("portal.idle_timeout", 1800 * SECOND, 60 * SECOND..=24 * HOUR),
+            session_timeout: self.duration("portal.session_timeout", 12 * HOUR, 60 * SECOND..=WEEK),
         }
     }
 
@@ -412,7 +420,7 @@ impl Reader {
         let listeners = [
             ("s3.listen", config.s3.listen),
             ("soap.listen", config.soap.listen),
-            ("portal.listen", config.portal_listen),
+            ("portal.listen", config.portal.listen),
             ("metrics.listen", config.metrics_listen),
         ];
         for (i, (key, address)) in listeners.iter().enumerate() {
@@ -511,7 +519,7 @@ mod tests {
         assert_eq!(config.storage.reserve, Reserve::Percent(5));
         assert_eq!(config.s3.listen.to_string(), "0.0.0.0:9000");
         assert_eq!(config.soap.listen.to_string(), "0.0.0.0:9001");
-        assert_eq!(config.portal_listen.to_string(), "127.0.0.1:9002");
+        assert_eq!(config.portal.listen.to_string(), "127.0.0.1:9002");
         assert_eq!(config.metrics_listen.to_string(), "127.0.0.1:9003");
         assert_eq!(config.s3.presign_ttl, 24 * HOUR);
         assert_eq!(config.s3.clock_skew, 900 * SECOND);

@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 42] = [
+pub const KEYS: [&str; 44] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -27,6 +27,8 @@ pub const KEYS: [&str; 42] = [
     "soap.public_url",
     "soap.tls",
     "portal.listen",
+    "portal.idle_timeout",
+    "portal.session_timeout",
     "portal.tls",
     "metrics.listen",
     "metrics.tls",

@@ -35,8 +35,8 @@ pub struct Config {
     pub s3: S3,
     /// `[soap]`
     pub soap: Soap,
-    /// `portal.listen`
-    pub portal_listen: SocketAddr,
+    /// `[portal]`
+    pub portal: Portal,
     /// `metrics.listen`
     pub metrics_listen: SocketAddr,
     /// `[space]`
@@ -97,6 +97,17 @@ pub struct S3 {
     pub max_requests_per_key: u64,
     /// Bytes that requests under way may fill.
     pub buffer_memory: u64,
+}
+
+/// `[portal]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Portal {
+    /// Where browsers connect.
+    pub listen: SocketAddr,
+    /// A session without a request for so long is over.
+    pub idle_timeout: Duration,
+    /// A session is over after this, whatever is done in it.
+    pub session_timeout: Duration,
 }
 
 /// `[soap]`

@@ -3,14 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::value::{show_duration, show_reserve, show_size, show_zone};
-use super::{Alerts, Config, Log, S3, Soap, Space, Storage};
+use super::{Alerts, Config, Log, Portal, S3, Soap, Space, Storage};
 use crate::domain::{RetrySchedule, Rules};
 
 /// Every key with its value, in the order of `appliance.toml`; `Null` where it is not set.
 fn entries(config: &Config) -> Vec<(&'static str, Value)> {
     // Taken apart without `..`, so that a new field does not compile until it is shown.
-    let Config { storage, s3, soap, portal_listen, metrics_listen, space, alerts, zone_minutes, shutdown_grace, log } =
-        config;
+    let Config { storage, s3, soap, portal, metrics_listen, space, alerts, zone_minutes, shutdown_grace, log } = config;
     let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate } = storage;
     let S3 {
         listen,
@@ -27,6 +26,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         max_requests_per_key,
         buffer_memory,
     } = s3;
+    let Portal { listen: portal_listen, idle_timeout: session_idle, session_timeout } = portal;
     let Soap { listen: soap_listen, public_url: soap_url } = soap;
     let Space { bytes_per_gb, rules, max_sub_accounts } = space;
     let Rules { warn, overwrite, overwrite_free, rearm } = rules;
@@ -57,6 +57,8 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("soap.listen", json!(soap_listen.to_string())),
         ("soap.public_url", json!(soap_url)),
         ("portal.listen", json!(portal_listen.to_string())),
+        ("portal.idle_timeout", json!(show_duration(*session_idle))),
+        ("portal.session_timeout", json!(show_duration(*session_timeout))),
         ("metrics.listen", json!(metrics_listen.to_string())),
         ("space.bytes_per_gb", json!(bytes_per_gb.get())),
         ("space.warn_percent", json!(warn.get())),

@@ -13,6 +13,7 @@ pub mod share;
 pub mod space;
 pub mod time;
 pub mod units;
+pub mod users;
 
 pub use alert::{Alert, CallbackProfile, RetrySchedule};
 pub use ids::{

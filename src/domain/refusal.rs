@@ -1,6 +1,7 @@
 //! The reasons for a no, in the shop's words. Each plane has one exhaustive table of its own words.
 
 use super::units::{Bytes, Gigabytes};
+use super::users::UserRefusal;
 
 /// Why a use case said no. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +150,9 @@ pub enum Refusal {
     /// S3 `BadDigest`: the bytes are not those that `Content-MD5` names.
     #[error("the bytes that came do not match Content-MD5")]
     BadDigest,
+    /// Of users and sessions of the portals; no other plane meets it.
+    #[error(transparent)]
+    User(UserRefusal),
     /// S3 `IncompleteBody`: fewer or more bytes than announced.
     #[error("the body does not have the announced length")]
     WrongLength,

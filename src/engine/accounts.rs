@@ -59,7 +59,7 @@ impl Engine {
         Ok(account_view(&catalog, id, row, gigabyte))
     }
 
-    fn account_id(&self, name: &AccountName) -> Result<AccountId> {
+    pub(super) fn account_id(&self, name: &AccountName) -> Result<AccountId> {
         Ok(*self.inner.store.catalog.read().names.get(name.as_str()).ok_or(Refusal::NoAccount)?)
     }
 

@@ -12,6 +12,8 @@ mod multipart;
 mod pins;
 mod reconcilers;
 mod request_ids;
+mod second_factor;
+mod sessions;
 mod status;
 mod sub_accounts;
 mod survive;
@@ -20,6 +22,7 @@ mod tests;
 mod turns;
 mod types;
 mod upload;
+mod users;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,6 +31,8 @@ use tokio_util::task::TaskTracker;
 
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
+pub use second_factor::NewSecondFactor;
+pub use sessions::{SessionView, SignedIn};
 pub use survive::Abandoned;
 pub use turns::Turn;
 pub use types::{
@@ -37,6 +42,7 @@ pub use types::{
     Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
+pub use users::{NewUser, UserView};
 
 use self::keyring::KeyRing;
 use self::pins::Pins;
@@ -70,7 +76,6 @@ pub struct Engine {
 struct Inner {
     world: World,
     store: Store,
-    #[expect(dead_code, reason = "the portals' use cases come next")]
     books: Arc<Books>,
     courier: Arc<dyn Courier>,
     config: RwLock<Arc<Config>>,
@@ -79,6 +84,8 @@ struct Inner {
     keyring: KeyRing,
     turns: turns::Turns,
     request_ids: RequestIds,
+    /// Passwords that are being hashed take their turns: each fills memory.
+    hashing: tokio::sync::Semaphore,
     scrub: Arc<reconcilers::ScrubState>,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -129,6 +136,7 @@ impl Engine {
                 keyring: KeyRing::default(),
                 turns: turns::Turns::default(),
                 request_ids,
+                hashing: tokio::sync::Semaphore::new(users::HASHES_AT_A_TIME),
                 scrub: Arc::default(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),

@@ -201,7 +201,7 @@ fn unnamed(id: BucketId) -> String {
 }
 
 /// Long work that waits for disks, off the async threads. Rare: an operator asked for it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Error::Broken(Arc::from(error.to_string()))),

@@ -75,7 +75,6 @@ pub(super) enum Who {
     /// The platform, with the account's password.
     Platform { account: AccountId },
     /// A user of the portals.
-    #[expect(dead_code, reason = "signing in to the portals comes next")]
     User { name: Arc<str>, role: Role, account: Option<AccountId> },
     /// Operations staff through the Unix socket (mode 0600), or on a closed store.
     Operator,

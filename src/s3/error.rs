@@ -226,6 +226,7 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::WrongSecret
         | Refusal::LoopMode
         | Refusal::NothingToClear
+        | Refusal::User(_)
         | Refusal::PageTooLarge => Code::InvalidRequest,
     }
 }

@@ -10,3 +10,4 @@ mod rig;
 mod space;
 mod survive;
 mod turns;
+mod users;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes as Buf;
 use futures_util::StreamExt;
 
-use crate::config::{Alerts, Config, Log, Reserve, S3, Soap, Space, Storage};
+use crate::config::{Alerts, Config, Log, Portal, Reserve, S3, Soap, Space, Storage};
 use crate::domain::{GigabyteSize, Gigabytes, Lock, Metadata, ObjectKey, RetrySchedule, Rules, Secret};
 use crate::engine::types::Who;
 use crate::engine::{
@@ -116,7 +116,11 @@ impl Rig {
                 buffer_memory: 2 << 30,
             },
             soap: Soap { listen, public_url: None },
-            portal_listen: listen,
+            portal: Portal {
+                listen,
+                idle_timeout: Duration::from_secs(1800),
+                session_timeout: Duration::from_secs(43_200),
+            },
             metrics_listen: listen,
             space: Space {
                 bytes_per_gb: GigabyteSize::new(bytes_per_gb).unwrap(),
