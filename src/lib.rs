@@ -11,13 +11,14 @@
 //! engine               → domain wire world config telemetry vault books store
 //! http                 → domain telemetry
 //! s3 soap api          → domain md5 wire config telemetry http engine
-//! app                  → domain world config telemetry http engine s3 soap api
+//! portal               → domain wire config telemetry http engine
+//! app                  → domain world config telemetry http engine s3 soap api portal
 //! cli                  → domain world config telemetry http engine api app sim bench
 //! sim                  → domain wire world http
 //! bench                → domain wire world http sim
 //! ```
 //!
-//! `s3`, `soap` and `api` are faces of the engine and never see one another or the store. `sim` and `bench` are
+//! `s3`, `soap`, `api` and `portal` are faces of the engine and never see one another or the store. `sim` and `bench` are
 //! strangers: they know the wire and nothing behind it. `docs/architecture.md` says what lives in each room and what is
 //! deliberately absent from it; `tests/it/tidy.rs` holds this map, the sources and that page against each other.
 
@@ -31,6 +32,7 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod md5;
+pub mod portal;
 pub mod s3;
 pub mod sim;
 pub mod soap;

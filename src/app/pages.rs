@@ -1,4 +1,4 @@
-//! The small planes: the portal's placeholder, and what monitoring asks.
+//! What monitoring asks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,8 +9,6 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::ready::Listening;
-use crate::api::Urls;
 use crate::domain::Timestamp;
 use crate::engine::{Caller, Engine, Status};
 use crate::telemetry::{Metrics, label};
@@ -79,48 +77,4 @@ fn gauges(status: &Status) -> Vec<(&'static str, &'static str, String, f64)> {
         }
     }
     all
-}
-
-/// One calm page: what is where. The control API is not here, as nobody has signed in.
-pub(super) fn portal(at: Listening, urls: &Urls) -> Router {
-    let page = page(at, urls);
-    Router::new().route("/", get(async move || html(page.clone()))).fallback(async || StatusCode::NOT_FOUND)
-}
-
-fn html(page: String) -> Response<Body> {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-        ),
-    ];
-    (headers, page).into_response()
-}
-
-fn page(at: Listening, urls: &Urls) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-    let row = |what: &str, value: String| {
-        format!("<tr><th scope=\"row\">{what}</th><td><code>{}</code></td></tr>", escape(&value))
-    };
-    let rows = [
-        row("摄像机与手机 · Cameras and phones (S3)", urls.s3.clone()),
-        row("平台接口 · Platform (SOAP)", urls.soap_service()),
-        row("接口描述 · WSDL", format!("{}?wsdl", urls.soap_service())),
-        row("监控指标 · Metrics", format!("http://{}/metrics", super::address::reachable(at.metrics))),
-    ];
-    format!(
-        "<!doctype html><html lang=\"zh-CN\"><head><meta charset=\"utf-8\"><title>看店云存储 · kandian</title>\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><style>\
-         :root{{color-scheme:light dark}}body{{font:16px/1.6 system-ui,sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem}}\
-         h1{{font-weight:600}}table{{border-collapse:collapse;width:100%}}th,td{{text-align:left;padding:.5rem .75rem .5rem 0;\
-         border-bottom:1px solid #8884;vertical-align:top}}th{{font-weight:400}}code{{overflow-wrap:anywhere}}</style></head><body>\
-         <h1>看店云存储 <small>kandian {}</small></h1><p>服务正在运行。<br>The appliance is running.</p><table>{}</table>\
-         <p>管理门户将在后续版本提供；目前请使用 <code>kandian</code> 命令行。<br>The portals come with a later version; \
-         until then use the <code>kandian</code> command line.</p></body></html>\n",
-        env!("CARGO_PKG_VERSION"),
-        rows.concat()
-    )
 }

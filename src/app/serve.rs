@@ -13,13 +13,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::pages::{Health, monitoring, portal};
+use super::pages::{Health, monitoring};
 use super::ready::{Listening, announce, listen_json, take_back};
 use super::reload::Live;
 use super::{Source, address, control_socket, seam};
 use crate::api;
 use crate::config::Config;
+use crate::domain::GigabyteSize;
 use crate::http::{Limits, LiveRouter, serve as serve_plane};
+use crate::portal;
 use crate::telemetry::{LogLevel, Metrics};
 use crate::world::os::world;
 
@@ -129,6 +131,7 @@ pub async fn serve_until(
 
     let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
     let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
+    let (zone_minutes, gigabyte) = (config.zone_minutes, config.space.bytes_per_gb);
     let live = Arc::new(Live {
         source,
         config: Mutex::new(config),
@@ -142,7 +145,13 @@ pub async fn serve_until(
     let limits = Limits { grace: live.grace(), ..Limits::default() };
     planes.spawn(serve_plane(listeners.s3, s3, limits, Arc::clone(&metrics.s3), drain.clone()));
     planes.spawn(serve_plane(listeners.soap, soap, limits, Arc::clone(&metrics.soap), drain.clone()));
-    planes.spawn(serve_plane(listeners.portal, portal(at, &urls), limits, Arc::clone(&metrics.portal), drain.clone()));
+    planes.spawn(serve_plane(
+        listeners.portal,
+        portal_router(&live, zone_minutes, gigabyte),
+        limits,
+        Arc::clone(&metrics.portal),
+        drain.clone(),
+    ));
     planes.spawn(serve_plane(control, control_router(&live), limits, Arc::clone(&metrics.control), drain.clone()));
     planes.close();
     announce(&*world.disk, &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
@@ -181,6 +190,15 @@ async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Recei
             },
         }
     }
+}
+
+fn portal_router(live: &Arc<Live>, zone_minutes: i32, gigabyte: GigabyteSize) -> axum::Router {
+    let (engine, urls) = (live.engine.clone(), Arc::clone(live));
+    let addresses = Arc::new(move || {
+        let urls = urls.urls();
+        portal::Addresses { soap: urls.soap_service(), s3: urls.s3 }
+    });
+    portal::router(engine, portal::Settings { addresses, zone_minutes, gigabyte })
 }
 
 fn control_router(live: &Arc<Live>) -> axum::Router {
@@ -310,7 +328,7 @@ mod tests {
             get(metrics, "/metrics").await.contains("kandian_http_requests_total{plane=\"metrics\",status=\"2xx\"} 2")
         );
         let portal = at["portal"].as_str().expect("text");
-        assert!(get(portal, "/").await.contains(&format!("http://{}", at["s3"].as_str().expect("text"))));
+        assert!(get(portal, "/about").await.contains(&format!("http://{}", at["s3"].as_str().expect("text"))));
         assert!(get(portal, "/api/v1/accounts").await.starts_with("HTTP/1.1 404"));
 
         let socket = data.join("control.sock");
