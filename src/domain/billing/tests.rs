@@ -52,13 +52,7 @@ fn package(included_gb: u64, flat: &str, overage: &str) -> Tariff {
 fn compute_in(month: Month, spans: &[Span<'_>], samples: &[Sample]) -> Result<Statement, super::TooLarge> {
     let gigabyte = GigabyteSize::STANDARD;
     Statement::compute(&Period {
-        account_id: 7,
-        account: "江苏电信",
-        month,
-        zone: "+08:00",
-        gigabyte,
-        spans,
-        samples,
+        account_id: 7, account: "江苏电信", month, zone: "+08:00", gigabyte, spans, samples
     })
 }
 
@@ -305,8 +299,7 @@ proptest! {
         let one = Tariff { basis: Basis::Used, ..tariff(rule) };
         let before = compute(november, &one, &samples);
         let mut grown = samples.clone();
-        let used = |sample: &Sample, more| Bytes::new(sample.used.get() + more);
-        grown[0].used = used(&samples[0], more);
+        grown[0].used = Bytes::new(samples[0].used.get() + more);
         let after = compute(november, &one, &grown);
         prop_assert!(after.total_li >= before.total_li);
         // A byte-hour costs at most the largest price: no step of a tier jumps. Each line rounds by at most half.
