@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::domain::Refusal;
+use crate::domain::billing::BillingRefusal;
 use crate::domain::users::UserRefusal;
 use crate::engine::Error;
 
@@ -95,6 +96,7 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::BadChecksum { .. } => (StatusCode::BAD_REQUEST, "bad_checksum"),
         Refusal::OtherSize { .. } => (StatusCode::BAD_REQUEST, "other_size"),
         Refusal::User(refusal) => user_word(refusal),
+        Refusal::Billing(refusal) => billing_word(refusal),
         Refusal::WrongLength => (StatusCode::BAD_REQUEST, "wrong_length"),
     }
 }
@@ -113,6 +115,22 @@ fn user_word(refusal: &UserRefusal) -> (StatusCode, &'static str) {
         UserRefusal::WeakPassword(_) => (StatusCode::BAD_REQUEST, "weak_password"),
         UserRefusal::AccountOfRole => (StatusCode::BAD_REQUEST, "account_of_role"),
         UserRefusal::LastOperations => (StatusCode::CONFLICT, "last_operations"),
+    }
+}
+
+fn billing_word(refusal: &BillingRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        BillingRefusal::BadTariff { .. } => (StatusCode::BAD_REQUEST, "bad_tariff"),
+        BillingRefusal::TariffExists => (StatusCode::CONFLICT, "tariff_exists"),
+        BillingRefusal::NoTariff => (StatusCode::NOT_FOUND, "no_tariff"),
+        BillingRefusal::Locked { .. } => (StatusCode::CONFLICT, "period_locked"),
+        BillingRefusal::NotOver { .. } => (StatusCode::CONFLICT, "period_not_over"),
+        BillingRefusal::Issued => (StatusCode::CONFLICT, "issued"),
+        BillingRefusal::NoStatement => (StatusCode::NOT_FOUND, "no_statement"),
+        BillingRefusal::Settled => (StatusCode::CONFLICT, "settled"),
+        BillingRefusal::BadAdjustment => (StatusCode::BAD_REQUEST, "bad_adjustment"),
+        BillingRefusal::TooLarge => (StatusCode::CONFLICT, "amount_too_large"),
+        BillingRefusal::BadCrmFile { .. } => (StatusCode::BAD_REQUEST, "bad_crm_file"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! sockets, `async`. This room names nobody else.
 
 pub mod alert;
+pub mod billing;
 pub mod ids;
 pub mod limits;
 pub mod object;

@@ -1,5 +1,6 @@
 //! The reasons for a no, in the shop's words. Each plane has one exhaustive table of its own words.
 
+use super::billing::BillingRefusal;
 use super::units::{Bytes, Gigabytes};
 use super::users::UserRefusal;
 
@@ -153,6 +154,9 @@ pub enum Refusal {
     /// Of users and sessions of the portals; no other plane meets it.
     #[error(transparent)]
     User(UserRefusal),
+    /// Of settlement; no other plane meets it.
+    #[error(transparent)]
+    Billing(BillingRefusal),
     /// S3 `IncompleteBody`: fewer or more bytes than announced.
     #[error("the body does not have the announced length")]
     WrongLength,

@@ -1,6 +1,7 @@
 //! Every use case, once. All faces call it and only it. Absent: XML, status codes, HTML.
 
 mod accounts;
+pub mod billing;
 mod buckets;
 pub mod courier;
 mod deletion;
@@ -87,6 +88,8 @@ struct Inner {
     /// Passwords that are being hashed take their turns: each fills memory.
     hashing: tokio::sync::Semaphore,
     scrub: Arc<reconcilers::ScrubState>,
+    /// Rung by nobody: the clock alone says when there is a sample to take.
+    sampling: tokio::sync::Notify,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -138,6 +141,7 @@ impl Engine {
                 request_ids,
                 hashing: tokio::sync::Semaphore::new(users::HASHES_AT_A_TIME),
                 scrub: Arc::default(),
+                sampling: tokio::sync::Notify::new(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),
             }),

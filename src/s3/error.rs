@@ -227,6 +227,7 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::LoopMode
         | Refusal::NothingToClear
         | Refusal::User(_)
+        | Refusal::Billing(_)
         | Refusal::PageTooLarge => Code::InvalidRequest,
     }
 }

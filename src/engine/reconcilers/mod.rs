@@ -9,6 +9,7 @@ mod expire;
 mod overwrite;
 mod punch;
 mod purge;
+mod sample;
 mod scrub;
 
 use std::future::Future;
@@ -38,6 +39,7 @@ pub(super) fn start(engine: &Engine) {
     run(engine, "purge", every(60), |e| &e.inner.store.bells.closing, purge::step);
     run(engine, "punch", every(1), |e| &e.inner.store.bells.trash, punch::step);
     run(engine, "expire", every(600), |e| &e.inner.store.bells.closing, expire::step);
+    run(engine, "sample", every(15), |e| &e.inner.sampling, sample::step);
     deliver::start(engine);
     scrub::start(engine);
 }

@@ -2,6 +2,7 @@
 //! acknowledged. `KANDIAN_SEEDS=n` runs more seeds.
 
 mod audit;
+mod billing;
 mod crash;
 mod expiry;
 mod faults;
