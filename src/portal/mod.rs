@@ -12,6 +12,7 @@ mod text;
 
 mod about;
 mod assets;
+mod chart;
 mod form;
 mod guard;
 mod preferences;

@@ -1,0 +1,438 @@
+//! Charts, drawn here as SVG: no script, no style of their own. Each has a title and a description for who cannot see
+//! it, and [`Chart::html`] puts the numbers under it as a table. Colours are the classes `c1` to `c6` of the style.
+
+use std::fmt::Write as _;
+
+use askama::filters::Safe;
+
+use super::show::{self, Html, escape};
+use super::text::Lang;
+
+/// How the numbers of a chart are written, and where its axis has ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// Ticks at round numbers of KB, MB, GB, …
+    Bytes,
+    /// Ticks at 1, 2, 5 times a power of ten.
+    Count,
+    /// The same, of hundredths of a whole.
+    Percent,
+}
+
+/// How a chart draws its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A line a row.
+    Line,
+    /// Rows one above the other, as areas.
+    StackedArea,
+    /// Columns side by side.
+    Columns,
+    /// Columns one above the other.
+    StackedColumns,
+}
+
+/// A row of numbers, one at each place of the chart; `None` where nothing was measured.
+#[derive(Clone, Debug)]
+pub(super) struct Series<'a> {
+    /// Its word.
+    pub(super) name: &'a str,
+    /// Its numbers.
+    pub(super) values: Vec<Option<u64>>,
+}
+
+/// What is drawn.
+#[derive(Clone, Debug)]
+pub(super) struct Chart<'a> {
+    /// How.
+    pub(super) kind: Kind,
+    /// What it shows.
+    pub(super) title: &'a str,
+    /// The unit of all numbers.
+    pub(super) unit: Unit,
+    /// The places along the bottom: hours, days, months.
+    pub(super) labels: Vec<String>,
+    /// At most six.
+    pub(super) series: Vec<Series<'a>>,
+}
+
+/// What there is of a stretch of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Span {
+    /// A recording.
+    Recorded,
+    /// A recording that is locked.
+    Locked,
+    /// Nothing, where something was to be expected.
+    Missing,
+}
+
+/// A stretch of a day.
+#[derive(Clone, Debug)]
+pub(super) struct DaySpan {
+    /// Seconds of the day.
+    pub(super) from: u32,
+    /// Seconds of the day.
+    pub(super) to: u32,
+    /// What there is.
+    pub(super) what: Span,
+    /// What it is called where one points at it.
+    pub(super) label: String,
+    /// Where a click leads.
+    pub(super) href: Option<String>,
+}
+
+const WIDTH: u64 = 720;
+const HEIGHT: u64 = 240;
+const LEFT: u64 = 64;
+const RIGHT: u64 = 12;
+const TOP: u64 = 12;
+const BOTTOM: u64 = 26;
+const PLOT_WIDTH: u64 = WIDTH - LEFT - RIGHT;
+const PLOT_HEIGHT: u64 = HEIGHT - TOP - BOTTOM;
+const BASE: u64 = TOP + PLOT_HEIGHT;
+/// What a label of the bottom needs, in the chart's units.
+const LABEL_WIDTH: usize = 62;
+const DAY: u32 = 24 * 3600;
+
+impl Unit {
+    /// A number with its unit.
+    pub(super) fn text(self, number: u64) -> String {
+        match self {
+            Self::Bytes => show::bytes(number),
+            Self::Count => show::count(number),
+            Self::Percent => format!("{number} %"),
+        }
+    }
+
+    /// The distance of about four ticks below `most`: 1, 2 or 5 times a power of ten of its unit.
+    fn step(self, most: u64) -> u64 {
+        let scale = match self {
+            Self::Bytes => (0..=5).map(|power| 1_u64 << (10 * power)).rfind(|unit| *unit <= most).unwrap_or(1),
+            Self::Count | Self::Percent => 1,
+        };
+        let wanted = (most / scale).div_ceil(4).max(1);
+        let ten = 10_u64.saturating_pow(wanted.ilog10());
+        let round = [1, 2, 5, 10].into_iter().map(|times| ten.saturating_mul(times)).find(|step| *step >= wanted);
+        let step = round.unwrap_or(wanted).saturating_mul(scale);
+        // One whole unit would leave one tick.
+        if scale > 1 && step == scale && most / step < 2 { scale / 2 } else { step }
+    }
+}
+
+impl Kind {
+    fn is_stacked(self) -> bool {
+        matches!(self, Self::StackedArea | Self::StackedColumns)
+    }
+}
+
+impl Chart<'_> {
+    /// The chart, its legend and its numbers as a table that folds.
+    pub(super) fn html(&self, lang: Lang) -> Html {
+        let mut out = String::from("<figure class=\"chart\">");
+        self.draw(lang, &mut out);
+        if self.series.len() > 1 {
+            out.push_str("<ul class=\"legend\">");
+            for (at, series) in self.series.iter().enumerate() {
+                let _ = write!(out, "<li><i class=\"swatch {}\"></i>{}</li>", colour(at), escape(series.name));
+            }
+            out.push_str("</ul>");
+        }
+        self.table(lang, &mut out);
+        out.push_str("</figure>");
+        Safe(out)
+    }
+
+    /// The highest that has to fit.
+    fn most(&self) -> u64 {
+        let at = |place: usize| self.series.iter().map(move |series| series.at(place).unwrap_or(0));
+        let places = 0..self.labels.len();
+        if self.kind.is_stacked() {
+            places.map(|place| at(place).fold(0, u64::saturating_add)).max().unwrap_or(0)
+        } else {
+            places.flat_map(at).max().unwrap_or(0)
+        }
+    }
+
+    fn draw(&self, lang: Lang, out: &mut String) {
+        let most = self.most();
+        let step = self.unit.step(most.max(1));
+        let top = most.max(1).div_ceil(step).saturating_mul(step);
+        let words = lang.say("最大值", "Highest");
+        let _ = write!(
+            out,
+            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><desc>{1} {2}</desc>",
+            escape(self.title),
+            words,
+            self.unit.text(most)
+        );
+        let mut tick = 0_u64;
+        // The step is a quarter of the top at least, about: a handful of ticks.
+        while tick <= top {
+            let (y, class) = (height_of(tick, top), if tick == 0 { "axis zero" } else { "axis" });
+            let _ = write!(
+                out,
+                "<path class=\"{class}\" d=\"M{LEFT} {y}H{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+                WIDTH - RIGHT,
+                LEFT - 8,
+                y + 4,
+                self.unit.text(tick)
+            );
+            match tick.checked_add(step) {
+                Some(next) => tick = next,
+                None => break,
+            }
+        }
+        self.labels_below(out);
+        match self.kind {
+            Kind::Line => self.lines(top, out),
+            Kind::StackedArea => self.areas(top, out),
+            Kind::Columns => self.columns(top, out),
+            Kind::StackedColumns => self.stacked_columns(top, out),
+        }
+        out.push_str("</svg>");
+    }
+
+    /// As many labels as have room, the last always among those that can be.
+    fn labels_below(&self, out: &mut String) {
+        let room = usize::try_from(PLOT_WIDTH).unwrap_or(usize::MAX) / LABEL_WIDTH;
+        let every = self.labels.len().div_ceil(room.max(1)).max(1);
+        for (place, label) in self.labels.iter().enumerate().filter(|(place, _)| place % every == 0) {
+            let x = self.middle(place);
+            let y = HEIGHT - 8;
+            let _ = write!(out, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", escape(label));
+        }
+    }
+
+    /// Where the slot of a place begins.
+    fn slot(&self, place: usize) -> u64 {
+        let (place, all) = (wide(place), wide(self.labels.len()).max(1));
+        LEFT + PLOT_WIDTH * place / all
+    }
+
+    fn middle(&self, place: usize) -> u64 {
+        u64::midpoint(self.slot(place), self.slot(place + 1))
+    }
+
+    fn lines(&self, top: u64, out: &mut String) {
+        for (at, series) in self.series.iter().enumerate() {
+            let mut path = String::new();
+            let mut pen_is_down = false;
+            for place in 0..self.labels.len() {
+                let Some(value) = series.at(place) else {
+                    pen_is_down = false;
+                    continue;
+                };
+                let (x, y) = (self.middle(place), height_of(value, top));
+                let _ = write!(path, "{}{x} {y}", if pen_is_down { 'L' } else { 'M' });
+                // A single number between two gaps is a dot.
+                if !pen_is_down && series.at(place + 1).is_none() {
+                    path.push_str("h.1");
+                }
+                pen_is_down = true;
+            }
+            let _ = write!(out, "<path class=\"line {}\" d=\"{path}\"/>", colour(at));
+        }
+    }
+
+    fn areas(&self, top: u64, out: &mut String) {
+        let mut below = vec![0_u64; self.labels.len()];
+        for (at, series) in self.series.iter().enumerate() {
+            let above: Vec<u64> = below
+                .iter()
+                .enumerate()
+                .map(|(place, low)| low.saturating_add(series.at(place).unwrap_or(0)))
+                .collect();
+            let mut path = String::new();
+            for (place, value) in above.iter().enumerate() {
+                let letter = if place == 0 { 'M' } else { 'L' };
+                let _ = write!(path, "{letter}{} {}", self.middle(place), height_of(*value, top));
+            }
+            for (place, value) in below.iter().enumerate().rev() {
+                let _ = write!(path, "L{} {}", self.middle(place), height_of(*value, top));
+            }
+            let close = if path.is_empty() { "" } else { "Z" };
+            let _ = write!(out, "<path class=\"area {}\" d=\"{path}{close}\"/>", colour(at));
+            below = above;
+        }
+    }
+
+    fn columns(&self, top: u64, out: &mut String) {
+        let many = wide(self.series.len()).max(1);
+        for place in 0..self.labels.len() {
+            let slot = self.slot(place + 1) - self.slot(place);
+            let gap = slot / 6;
+            let width = ((slot - 2 * gap) / many).max(1);
+            for (at, series) in self.series.iter().enumerate() {
+                let Some(value) = series.at(place) else { continue };
+                let x = self.slot(place) + gap + width * wide(at);
+                self.column(place, at, (x, width), (height_of(value, top), BASE), value, out);
+            }
+        }
+    }
+
+    fn stacked_columns(&self, top: u64, out: &mut String) {
+        for place in 0..self.labels.len() {
+            let slot = self.slot(place + 1) - self.slot(place);
+            let gap = slot / 6;
+            let mut sum = 0_u64;
+            for (at, series) in self.series.iter().enumerate() {
+                let Some(value) = series.at(place) else { continue };
+                let low = height_of(sum, top);
+                sum = sum.saturating_add(value);
+                let across = (self.slot(place) + gap, (slot - 2 * gap).max(1));
+                self.column(place, at, across, (height_of(sum, top), low), value, out);
+            }
+        }
+    }
+
+    fn column(&self, place: usize, at: usize, across: (u64, u64), along: (u64, u64), value: u64, out: &mut String) {
+        if value == 0 {
+            return;
+        }
+        let (label, name) = (self.labels.get(place).map_or("", String::as_str), self.series[at].name);
+        let (x, width) = across;
+        // What is there is seen.
+        let high = (along.1 - along.0).max(1);
+        let _ = write!(
+            out,
+            "<rect class=\"column {}\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{high}\"><title>{} · {} {}</title></rect>",
+            colour(at),
+            along.1 - high,
+            escape(label),
+            escape(name),
+            self.unit.text(value)
+        );
+    }
+
+    fn table(&self, lang: Lang, out: &mut String) {
+        let _ = write!(
+            out,
+            "<details class=\"data\"><summary>{}</summary><div class=\"table tall\" tabindex=\"0\" role=\"region\" \
+             aria-label=\"{}\"><table><thead><tr><th scope=\"col\">{}</th>",
+            lang.words().as_table,
+            escape(self.title),
+            lang.words().time
+        );
+        for series in &self.series {
+            let _ = write!(out, "<th scope=\"col\" class=\"n\">{}</th>", escape(series.name));
+        }
+        out.push_str("</tr></thead><tbody>");
+        for (place, label) in self.labels.iter().enumerate() {
+            let _ = write!(out, "<tr><th scope=\"row\">{}</th>", escape(label));
+            for series in &self.series {
+                let text = series.at(place).map_or_else(|| "–".to_owned(), |value| self.unit.text(value));
+                let _ = write!(out, "<td class=\"n\">{text}</td>");
+            }
+            out.push_str("</tr>");
+        }
+        out.push_str("</tbody></table></div></details>");
+    }
+}
+
+impl Series<'_> {
+    fn at(&self, place: usize) -> Option<u64> {
+        self.values.get(place).copied().flatten()
+    }
+}
+
+/// A line the size of a word; the numbers stand beside it.
+pub(super) fn sparkline(label: &str, values: &[u64]) -> Html {
+    let most = values.iter().copied().max().unwrap_or(0).max(1);
+    let last = wide(values.len()).saturating_sub(1).max(1);
+    let mut path = String::new();
+    for (place, value) in values.iter().enumerate() {
+        let (x, y) = (2 + 92 * wide(place) / last, 22 - scaled(*value, most, 20));
+        let _ = write!(path, "{}{x} {y}", if place == 0 { 'M' } else { 'L' });
+    }
+    let label = escape(label);
+    Safe(format!(
+        "<svg class=\"spark\" viewBox=\"0 0 96 24\" role=\"img\" aria-label=\"{label}\"><path class=\"line c1\" d=\"{path}\"/></svg>"
+    ))
+}
+
+/// The 24 hours of a day with what there is of them. Spans are drawn in the order in which they come.
+pub(super) fn day_strip(label: &str, spans: &[DaySpan]) -> Html {
+    // 40 units an hour: a unit is 90 seconds.
+    let x = |seconds: u32| 10 + u64::from(seconds.min(DAY)) / 90;
+    let label = escape(label);
+    let mut out = format!(
+        "<svg class=\"strip\" viewBox=\"0 0 980 52\" role=\"group\" aria-label=\"{label}\"><title>{label}</title>\
+         <rect class=\"ground\" x=\"10\" y=\"4\" width=\"960\" height=\"26\" rx=\"3\"/>"
+    );
+    for span in spans {
+        let class = match span.what {
+            Span::Recorded => "recorded",
+            Span::Locked => "locked",
+            Span::Missing => "missing",
+        };
+        let begin = x(span.from).min(968);
+        let width = x(span.to).saturating_sub(begin).max(2);
+        let title = escape(&span.label);
+        let rect = format!(
+            "<rect class=\"{class}\" x=\"{begin}\" y=\"4\" width=\"{width}\" height=\"26\"><title>{title}</title></rect>"
+        );
+        match &span.href {
+            Some(href) => {
+                let _ = write!(out, "<a href=\"{}\" aria-label=\"{title}\">{rect}</a>", escape(href));
+            }
+            None => out.push_str(&rect),
+        }
+    }
+    for hour in 0..=24_u32 {
+        let (at, long) = (x(hour * 3600), hour % 3 == 0);
+        let _ = write!(out, "<path class=\"tick\" d=\"M{at} 30V{}\"/>", if long { 36 } else { 33 });
+        if long {
+            let anchor = ["start", "middle", "end"][usize::from(hour > 0) + usize::from(hour == 24)];
+            let _ = write!(out, "<text x=\"{at}\" y=\"49\" text-anchor=\"{anchor}\">{hour:02}:00</text>");
+        }
+    }
+    out.push_str("</svg>");
+    Safe(out)
+}
+
+/// Shares of a whole as one thick bar, with the words and numbers of each below.
+pub(super) fn share_bar(title: &str, unit: Unit, parts: &[(&str, u64)]) -> Html {
+    let whole = parts.iter().fold(0_u64, |sum, (_, part)| sum.saturating_add(*part));
+    let label = escape(title);
+    let mut out = format!(
+        "<figure class=\"chart\"><svg class=\"bar thick\" viewBox=\"0 0 1000 16\" preserveAspectRatio=\"none\" role=\"img\" \
+         aria-label=\"{label}\"><rect class=\"bar-free\" width=\"1000\" height=\"16\"/>"
+    );
+    let mut sum = 0_u64;
+    for (at, (_, part)) in parts.iter().enumerate() {
+        let begin = scaled(sum, whole.max(1), 1000);
+        sum = sum.saturating_add(*part);
+        let width = scaled(sum, whole.max(1), 1000) - begin;
+        let _ = write!(out, "<rect class=\"column {}\" x=\"{begin}\" width=\"{width}\" height=\"16\"/>", colour(at));
+    }
+    out.push_str("</svg><ul class=\"legend\">");
+    for (at, (name, part)) in parts.iter().enumerate() {
+        let (text, share) = (unit.text(*part), show::percent(*part, whole));
+        let _ = write!(out, "<li><i class=\"swatch {}\"></i>{} {text} ({share})</li>", colour(at), escape(name));
+    }
+    out.push_str("</ul></figure>");
+    Safe(out)
+}
+
+fn colour(at: usize) -> &'static str {
+    ["c1", "c2", "c3", "c4", "c5", "c6"][at % 6]
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// `part` of `whole` on a length, rounded down; never past it.
+fn scaled(part: u64, whole: u64, length: u64) -> u64 {
+    let at = u128::from(part) * u128::from(length) / u128::from(whole.max(1));
+    u64::try_from(at).unwrap_or(length).min(length)
+}
+
+/// Where a number is drawn: from the base upwards.
+fn height_of(value: u64, top: u64) -> u64 {
+    BASE - scaled(value, top, PLOT_HEIGHT)
+}
+
+#[cfg(test)]
+mod tests;
