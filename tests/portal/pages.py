@@ -1,0 +1,36 @@
+"""The pages that are looked at: a page more is a line more.
+
+`{account}`, `{ak}` (a camera), `{loop}` (one that overwrites) and `{day}` (with recordings) are those of the box.
+"""
+
+from typing import NamedTuple
+
+
+class Page(NamedTuple):
+    name: str
+    path: str
+    role: str | None = None  # None: nobody is signed in
+    status: int = 200
+    fresh: bool = False  # on a box that nobody has set up
+
+
+PAGES = [
+    Page("setup", "/setup", fresh=True),
+    Page("sign-in", "/sign-in"),
+    Page("about", "/about"),
+    Page("not-found", "/no-such-page", "operations", 404),
+    Page("refused", "/users", "province", 403),
+    # operations
+    Page("overview", "/overview", "operations"),
+    Page("accounts", "/accounts", "operations"),
+    Page("account-new", "/accounts/new", "operations"),
+    Page("account", "/accounts/show?name={account}", "operations"),
+    Page("users", "/users", "operations"),
+    Page("me", "/me", "operations"),
+    # the auditor
+    Page("auditor-overview", "/overview", "auditor"),
+    Page("audit", "/audit", "auditor"),
+    # a province
+    Page("cameras", "/cameras", "province"),
+    Page("viewer-me", "/me", "viewer"),
+]

@@ -1,0 +1,82 @@
+"""What holds for every page of the portals, in a real browser: Chinese and English, light and dark, wide and on a phone.
+
+Screenshots of all of them are left in `.cache/portal-screenshots`, to be looked at.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import CACHE
+from pages import PAGES
+
+SHOTS = Path(os.environ.get("KANDIAN_SCREENSHOTS", CACHE / "portal-screenshots"))
+AXE = CACHE / "node" / "node_modules" / "axe-core" / "axe.min.js"
+BYTES_MAX = 150 * 1000
+LOOKS = [(lang, theme, size) for lang in ("zh", "en") for theme in ("light", "dark") for size in ("wide", "phone")]
+# Contrast depends on the theme, names on the language, what is shown on the size: each is there once.
+AXED = {("zh", "light", "wide"), ("en", "dark", "phone"), ("zh", "dark", "wide"), ("en", "light", "phone")}
+
+
+@pytest.fixture(scope="module")
+def axe():
+    return AXE.read_text()
+
+
+def faults(page, axe):
+    """The serious and critical faults that axe finds, in words."""
+    # By the debugger, which the page's policy does not bind.
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {preload: false, resultTypes: ['violations']}).then(r => r.violations)")
+    return [
+        f"{fault['id']} ({fault['impact']}): {fault['help']}\n    " + "\n    ".join(map(where, fault["nodes"][:4]))
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+
+
+def where(node):
+    return f"{node['html'][:160]} {json.dumps([check.get('data') for check in node['any']][:1])}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_a_page_looks_well_everywhere_and_needs_nothing_from_elsewhere(page, world, fresh, new_tab, axe):
+    world = fresh if page.fresh else world
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    wrong = []
+    for lang, theme, size in LOOKS:
+        tab = new_tab(page.role, lang, theme, size, of=world)
+        look = f"{lang}-{theme}-{size}"
+        answer = tab.page.goto(world.origin + world.path(page), wait_until="load")
+        if answer.status != page.status:
+            wrong.append(f"{look}: status {answer.status}")
+        size_of_page = len(answer.body())
+        if size_of_page > BYTES_MAX:
+            wrong.append(f"{look}: {size_of_page} bytes")
+        if tab.page.get_attribute("html", "lang") != {"zh": "zh-CN", "en": "en"}[lang]:
+            wrong.append(f"{look}: another language")
+        # The browser itself says of a page of another status than 200 that it could not be loaded.
+        errors = [e for e in tab.errors if not (page.status >= 400 and "Failed to load resource" in e)]
+        wrong += [f"{look}: {error}" for error in errors]
+        wrong += [f"{look}: asks {url}" for url in tab.foreign()]
+        across = tab.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        if across > 0:
+            wrong.append(f"{look}: {across} px wider than the window")
+        if (lang, theme, size) in AXED:
+            wrong += [f"{look}: {fault}" for fault in faults(tab.page, axe)]
+        tab.page.screenshot(path=SHOTS / f"{page.name}-{look}.png", full_page=True)
+        tab.page.close()
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_a_page_is_quick(page, world, fresh):
+    world = fresh if page.fresh else world
+    began = time.monotonic()
+    for _ in range(3):
+        assert world.get(page.role, world.path(page)).status_code == page.status
+    # The mean of three on a busy machine; the bound is for ten thousand cameras and is measured there.
+    assert (time.monotonic() - began) / 3 < 0.5
