@@ -132,6 +132,8 @@ pub async fn serve_until(
     let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
     let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
     let (zone_minutes, gigabyte) = (config.zone_minutes, config.space.bytes_per_gb);
+    let setup_code = engine.setup_code().await;
+    let setup_code = setup_code.map_err(|error| format!("cannot read the books in {}: {error}", data_dir.display()))?;
     let live = Arc::new(Live {
         source,
         config: Mutex::new(config),
@@ -156,7 +158,7 @@ pub async fn serve_until(
     planes.close();
     announce(&*world.disk, &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
     health.ready.store(true, Ordering::Release);
-    say(at, &urls);
+    say(at, &urls, setup_code.as_deref());
 
     let outcome = run(&live, &engine, &mut told).await;
 
@@ -250,7 +252,8 @@ fn bind_control(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn say(at: Listening, urls: &api::Urls) {
+/// Says where everything is and, while nobody can sign in to the portal, how the first one does.
+fn say(at: Listening, urls: &api::Urls, setup_code: Option<&str>) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     let lines = [
@@ -260,7 +263,10 @@ fn say(at: Listening, urls: &api::Urls) {
         format!("  管理门户     / portal                   http://{}/", at.portal),
         format!("  监控指标     / metrics                  http://{}/metrics", at.metrics),
     ];
-    for line in lines {
+    let first = setup_code.map(|code| {
+        format!("  首次登录     / first sign-in            http://{}/setup  设置码 / setup code: {code}", at.portal)
+    });
+    for line in lines.into_iter().chain(first) {
         // A closed stdout is no reason not to serve.
         let _ = writeln!(out, "{line}");
     }

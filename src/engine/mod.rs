@@ -19,7 +19,7 @@ mod status;
 mod sub_accounts;
 mod survive;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 mod types;
 mod upload;
