@@ -125,7 +125,7 @@ pub async fn serve_until(
     // From here on the data directory is ours: what a crash left behind can go.
     let announced = listen_json(&data_dir);
     take_back(&*world.disk, &announced).map_err(|error| in_data("cannot remove listen.json", error))?;
-    let control = bind_control(&socket).map_err(|error| in_data("cannot make the control socket", error))?;
+    let operators = bind_control(&socket).map_err(|error| in_data("cannot make the control socket", error))?;
     let _ = health.engine.set(engine.clone());
     engine.start();
 
@@ -154,7 +154,13 @@ pub async fn serve_until(
         Arc::clone(&metrics.portal),
         drain.clone(),
     ));
-    planes.spawn(serve_plane(control, control_router(&live), limits, Arc::clone(&metrics.control), drain.clone()));
+    planes.spawn(serve_plane(
+        operators,
+        api::router(control(&live)),
+        limits,
+        Arc::clone(&metrics.control),
+        drain.clone(),
+    ));
     planes.close();
     announce(&*world.disk, &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
     health.ready.store(true, Ordering::Release);
@@ -200,16 +206,18 @@ fn portal_router(live: &Arc<Live>, zone_minutes: i32, gigabyte: GigabyteSize) ->
         let urls = urls.urls();
         portal::Addresses { soap: urls.soap_service(), s3: urls.s3 }
     });
-    portal::router(engine, portal::Settings { addresses, zone_minutes, gigabyte })
+    let pages = portal::router(engine, portal::Settings { addresses, zone_minutes, gigabyte });
+    pages.merge(api::portal_router(control(live)))
 }
 
-fn control_router(live: &Arc<Live>) -> axum::Router {
+/// What the JSON API works on.
+fn control(live: &Arc<Live>) -> api::Control {
     let (urls, reload) = (Arc::clone(live), Arc::clone(live));
-    api::router(api::Control {
+    api::Control {
         engine: live.engine.clone(),
         urls: Arc::new(move || urls.urls()),
         reload: Some(Arc::new(move || reload.reload())),
-    })
+    }
 }
 
 async fn bind(config: &Config) -> Result<Listeners, String> {
@@ -335,7 +343,8 @@ mod tests {
         );
         let portal = at["portal"].as_str().expect("text");
         assert!(get(portal, "/about").await.contains(&format!("http://{}", at["s3"].as_str().expect("text"))));
-        assert!(get(portal, "/api/v1/accounts").await.starts_with("HTTP/1.1 404"));
+        assert!(get(portal, "/api/v1/accounts").await.starts_with("HTTP/1.1 401"));
+        assert!(get(portal, "/api/v1/openapi.json").await.starts_with("HTTP/1.1 200"));
 
         let socket = data.join("control.sock");
         let mode = std::fs::metadata(&socket).expect("it is there").permissions().mode();
