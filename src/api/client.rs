@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tower::ServiceExt;
 
-use super::types::{ModifyAccount, OpenAccount};
+use super::types::{AddUser, ChangePassword, ModifyAccount, ModifyUser, OpenAccount};
 
 /// Asks the control API. Both ways give the same answers: a command is an API call.
 pub enum Client {
@@ -83,6 +83,37 @@ impl Client {
     /// `GET /api/v1/sub-accounts/AK`
     pub async fn sub_account(&self, ak: &str) -> Answer {
         self.call(Method::GET, &format!("/sub-accounts/{}", part(ak)), None::<&()>).await
+    }
+
+    /// `GET /api/v1/users`
+    pub async fn users(&self) -> Answer {
+        self.call(Method::GET, "/users", None::<&()>).await
+    }
+
+    /// `POST /api/v1/users`
+    pub async fn add_user(&self, new: &AddUser) -> Answer {
+        self.call(Method::POST, "/users", Some(new)).await
+    }
+
+    /// `DELETE /api/v1/users/NAME`
+    pub async fn remove_user(&self, name: &str) -> Answer {
+        self.call(Method::DELETE, &format!("/users/{}", part(name)), None::<&()>).await
+    }
+
+    /// `PATCH /api/v1/users/NAME`
+    pub async fn disable_user(&self, name: &str, disabled: bool) -> Answer {
+        let body = ModifyUser { disabled };
+        self.call(Method::PATCH, &format!("/users/{}", part(name)), Some(&body)).await
+    }
+
+    /// `DELETE /api/v1/users/NAME/second-factor`
+    pub async fn remove_second_factor(&self, name: &str) -> Answer {
+        self.call(Method::DELETE, &format!("/users/{}/second-factor", part(name)), None::<&()>).await
+    }
+
+    /// `POST /api/v1/users/NAME/password`
+    pub async fn change_password(&self, name: &str, change: &ChangePassword) -> Answer {
+        self.call(Method::POST, &format!("/users/{}/password", part(name)), Some(change)).await
     }
 
     /// `GET /api/v1/status`

@@ -1,10 +1,18 @@
-//! The JSON control API, served on the Unix socket in the data directory.
+//! The JSON API: on the Unix socket in the data directory for the operator, on the portal's listener for whoever has a
+//! session there. One table (`table`) says what there is and who may.
 
 mod client;
+mod door;
+mod openapi;
 mod refusal;
 mod routes;
+mod table;
 mod types;
+mod users;
 
 pub use client::{Client, Failure};
-pub use routes::{Control, Reload, router};
-pub use types::{AuditRow, KeyPair, ModifyAccount, ModifyCallback, OpenAccount, OpenedAccount, ReloadReport, Urls};
+pub use routes::{Control, Reload, portal_router, router};
+pub use types::{
+    AddUser, AuditRow, ChangePassword, KeyPair, ModifyAccount, ModifyCallback, ModifyUser, OncePassword, OpenAccount,
+    OpenedAccount, ReloadReport, Urls,
+};

@@ -1,21 +1,25 @@
-//! The routes under `/api/v1`. Whoever reaches them is the operator: the socket has mode 0600.
+//! What serves the routes of the table.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::door::{By, Door};
 use super::refusal::{No, json_response};
-use super::types::{AuditRow, KeyPair, ModifyAccount, ModifyCallback, OpenAccount, OpenedAccount, ReloadReport, Urls};
-use crate::domain::{AccountName, CallbackProfile, Gigabytes, Secret, limits};
-use crate::engine::{AccountChanges, AuditEntry, Caller, Engine, NewAccount, Result as EngineResult};
+use super::table;
+use super::types::{
+    AuditRow, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount, OpenedAccount,
+    ReloadReport, Urls,
+};
+use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, limits};
+use crate::engine::{AccountChanges, Caller, Engine, NewAccount, Result as EngineResult};
 
 /// Reads the configuration again; the error is for the operator.
 pub type Reload = Arc<dyn Fn() -> Result<ReloadReport, String> + Send + Sync>;
@@ -31,25 +35,16 @@ pub struct Control {
     pub reload: Option<Reload>,
 }
 
-type Answered = Result<Response<Body>, No>;
+pub(super) type Answered = Result<Response<Body>, No>;
 
-/// The control API.
+/// The API on the control socket: whoever reaches it is the operator, as the socket has mode 0600.
 pub fn router(control: Control) -> Router {
-    Router::new()
-        .route("/api/v1/accounts", get(list_accounts).post(open_account))
-        .route("/api/v1/accounts/{name}", get(show_account).patch(modify_account).delete(close_account))
-        .route("/api/v1/accounts/{name}/key", post(account_key))
-        .route("/api/v1/accounts/{name}/sub-accounts", get(list_sub_accounts))
-        .route("/api/v1/sub-accounts/{ak}", get(show_sub_account))
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/alerts", get(list_alerts))
-        .route("/api/v1/alerts/{id}/resend", post(resend_alert))
-        .route("/api/v1/audit", get(list_audit))
-        .route("/api/v1/index/check", post(check))
-        .route("/api/v1/scrub", post(scrub))
-        .route("/api/v1/config/reload", post(reload))
-        .fallback(async || No::not_found("there is no such resource").into_response())
-        .with_state(control)
+    table::router(control, Door::Socket)
+}
+
+/// The API on the portal's listener: whoever has a session.
+pub fn portal_router(control: Control) -> Router {
+    table::router(control, Door::Sessions)
 }
 
 impl axum::response::IntoResponse for No {
@@ -59,23 +54,18 @@ impl axum::response::IntoResponse for No {
 }
 
 impl Control {
-    /// Every change by the operator leaves a line in the audit log, whatever came of it.
-    fn audit<T>(&self, what: &str, target: &str, result: EngineResult<T>) -> Result<T, No> {
-        let outcome = match &result {
-            Ok(_) => "ok".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let (who, from, target) = ("operator".to_owned(), "control socket".to_owned(), target.to_owned());
-        self.engine.audit(AuditEntry { who, from, what: what.to_owned(), target, outcome });
+    /// Every change leaves a line in the audit log, whatever came of it.
+    pub(super) fn audit<T>(&self, caller: &Caller, what: &str, target: &str, result: EngineResult<T>) -> Result<T, No> {
+        self.engine.audit_by(caller, what, target, &result);
         Ok(result?)
     }
 }
 
-async fn list_accounts(State(control): State<Control>) -> Answered {
-    ok(&control.engine.accounts(&Caller::operator()).await?)
+pub(super) async fn list_accounts(State(control): State<Control>, By(caller): By) -> Answered {
+    ok(&control.engine.accounts(&caller).await?)
 }
 
-async fn open_account(State(control): State<Control>, body: Bytes) -> Answered {
+pub(super) async fn open_account(State(control): State<Control>, By(caller): By, body: Bytes) -> Answered {
     let asked: OpenAccount = read(&body)?;
     let new = NewAccount {
         name: name(&asked.account)?,
@@ -85,8 +75,8 @@ async fn open_account(State(control): State<Control>, body: Bytes) -> Answered {
         max_sub_accounts: asked.max_sub_accounts.map(sub_accounts).transpose()?,
     };
     let target = format!("{} {}", new.name, new.space);
-    let opened = control.engine.open_account(&Caller::operator(), new).await;
-    let (view, password) = control.audit("OpenAccount", &target, opened)?;
+    let opened = control.engine.open_account(&caller, new).await;
+    let (view, password) = control.audit(&caller, "OpenAccount", &target, opened)?;
     let urls = (control.urls)();
     let soap_url = urls.soap_service();
     let answer = OpenedAccount {
@@ -99,16 +89,25 @@ async fn open_account(State(control): State<Control>, body: Bytes) -> Answered {
     json(StatusCode::CREATED, &answer)
 }
 
-async fn show_account(State(control): State<Control>, Path(account): Path<String>) -> Answered {
-    ok(&control.engine.account(&Caller::operator(), &name(&account)?).await?)
+pub(super) async fn show_account(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(account): Path<String>,
+) -> Answered {
+    ok(&control.engine.account(&caller, &name(&account)?).await?)
 }
 
-async fn modify_account(State(control): State<Control>, Path(account): Path<String>, body: Bytes) -> Answered {
+pub(super) async fn modify_account(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(account): Path<String>,
+    body: Bytes,
+) -> Answered {
     let (account, asked) = (name(&account)?, read::<ModifyAccount>(&body)?);
     let callback = match asked.callback {
         None => None,
         Some(changes) => {
-            let now = control.engine.account(&Caller::operator(), &account).await?.callback;
+            let now = control.engine.account(&caller, &account).await?.callback;
             Some(merged(now, changes)?)
         }
     };
@@ -123,62 +122,147 @@ async fn modify_account(State(control): State<Control>, Path(account): Path<Stri
         max_sub_accounts: asked.max_sub_accounts.map(sub_accounts).transpose()?,
         callback,
     };
-    let changed = control.engine.modify_account(&Caller::operator(), &account, changes).await;
-    ok(&control.audit("ModifyAccount", account.as_str(), changed)?)
+    let changed = control.engine.modify_account(&caller, &account, changes).await;
+    ok(&control.audit(&caller, "ModifyAccount", account.as_str(), changed)?)
 }
 
-async fn close_account(State(control): State<Control>, Path(account): Path<String>) -> Answered {
+pub(super) async fn close_account(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(account): Path<String>,
+) -> Answered {
     let account = name(&account)?;
-    let closed = control.engine.close_account(&Caller::operator(), &account).await;
-    control.audit("CloseAccount", account.as_str(), closed)?;
+    let closed = control.engine.close_account(&caller, &account).await;
+    control.audit(&caller, "CloseAccount", account.as_str(), closed)?;
     ok(&json!({"closed": account.as_str()}))
 }
 
-async fn account_key(State(control): State<Control>, Path(account): Path<String>) -> Answered {
+pub(super) async fn account_key(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(account): Path<String>,
+) -> Answered {
     let account = name(&account)?;
-    let key = control.engine.account_key(&Caller::operator(), &account).await;
-    let (ak, sk) = control.audit("AccountKey", account.as_str(), key)?;
+    let key = control.engine.account_key(&caller, &account).await;
+    let (ak, sk) = control.audit(&caller, "AccountKey", account.as_str(), key)?;
     ok(&KeyPair { ak: ak.as_str().to_owned(), sk: sk.expose().to_owned() })
 }
 
-async fn list_sub_accounts(State(control): State<Control>, Path(account): Path<String>) -> Answered {
-    ok(&control.engine.sub_accounts(&Caller::operator(), &name(&account)?).await?)
+pub(super) async fn list_sub_accounts(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(account): Path<String>,
+) -> Answered {
+    ok(&control.engine.sub_accounts(&caller, &name(&account)?).await?)
 }
 
-async fn show_sub_account(State(control): State<Control>, Path(ak): Path<String>) -> Answered {
-    ok(&control.engine.sub_account_view(&Caller::operator(), &ak).await?)
+pub(super) async fn show_sub_account(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(ak): Path<String>,
+) -> Answered {
+    ok(&control.engine.sub_account_view(&caller, &ak).await?)
 }
 
-async fn status(State(control): State<Control>) -> Answered {
-    ok(&control.engine.status(&Caller::operator()).await?)
+pub(super) async fn open_sub_account(State(control): State<Control>, By(caller): By, body: Bytes) -> Answered {
+    let space = gigabytes(read::<OpenSubAccount>(&body)?.space_gb)?;
+    let opened = control.engine.open_sub_account(&caller, space).await;
+    let target = opened.as_ref().map_or_else(|_| space.to_string(), |opened| format!("{} {space}", opened.access_key));
+    let opened = control.audit(&caller, "OpenSubAccount", &target, opened)?;
+    let answer = json!({
+        "ak": opened.access_key.as_str(),
+        "sk": opened.secret.expose(),
+        "s3_url": opened.s3_url,
+        "record_bucket": opened.record_bucket.as_str(),
+        "picture_bucket": opened.picture_bucket.as_str(),
+    });
+    json(StatusCode::CREATED, &answer)
 }
 
-async fn list_alerts(State(control): State<Control>, RawQuery(query): RawQuery) -> Answered {
-    ok(&control.engine.alerts(&Caller::operator(), most(query.as_deref())?).await?)
+pub(super) async fn modify_sub_account(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(ak): Path<String>,
+    body: Bytes,
+) -> Answered {
+    let asked: ModifySubAccount = read(&body)?;
+    let space = asked.space_gb.map(gigabytes).transpose()?;
+    let sub = control.engine.sub_account_for(&caller, Action::ManageSubAccounts, &ak)?;
+    if let Some(space) = space {
+        let done = control.engine.modify_sub_account_space(&caller, &sub, space).await;
+        control.audit(&caller, "ModifySubAccountSpace", &format!("{ak} {space}"), done)?;
+    }
+    if let Some(loops) = asked.loops {
+        let at_the_end = if loops { AtTheEnd::Overwrite } else { AtTheEnd::Stop };
+        let done = control.engine.set_sub_account_space_policy(&caller, &sub, at_the_end).await;
+        let word = if loops { "overwrite" } else { "stop" };
+        control.audit(&caller, "SetSubAccountSpacePolicy", &format!("{ak} {word}"), done)?;
+    }
+    ok(&control.engine.sub_account_view(&caller, &ak).await?)
 }
 
-async fn resend_alert(State(control): State<Control>, Path(id): Path<String>) -> Answered {
+pub(super) async fn close_sub_account(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(ak): Path<String>,
+) -> Answered {
+    let sub = control.engine.sub_account_for(&caller, Action::ManageSubAccounts, &ak)?;
+    let done = control.engine.close_sub_account(&caller, &sub).await;
+    control.audit(&caller, "CloseSubAccount", &ak, done)?;
+    ok(&json!({"closed": ak}))
+}
+
+pub(super) async fn clear_sub_account(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(ak): Path<String>,
+) -> Answered {
+    let sub = control.engine.sub_account_for(&caller, Action::ManageSubAccounts, &ak)?;
+    let done = control.engine.clear_sub_account_files(&caller, &sub).await;
+    control.audit(&caller, "ClearSubAccountFiles", &ak, done)?;
+    ok(&control.engine.sub_account_view(&caller, &ak).await?)
+}
+
+pub(super) async fn sub_account_key(
+    State(control): State<Control>,
+    By(caller): By,
+    Path(ak): Path<String>,
+) -> Answered {
+    let key = control.engine.sub_account_key(&caller, &ak).await;
+    let sk = control.audit(&caller, "SeeKey", &ak.chars().take(64).collect::<String>(), key)?;
+    ok(&KeyPair { ak, sk: sk.expose().to_owned() })
+}
+
+pub(super) async fn status(State(control): State<Control>, By(caller): By) -> Answered {
+    ok(&control.engine.status(&caller).await?)
+}
+
+pub(super) async fn list_alerts(State(control): State<Control>, By(caller): By, RawQuery(query): RawQuery) -> Answered {
+    ok(&control.engine.alerts(&caller, most(query.as_deref())?).await?)
+}
+
+pub(super) async fn resend_alert(State(control): State<Control>, By(caller): By, Path(id): Path<String>) -> Answered {
     let number: u64 = id.parse().map_err(|_| No::bad_request(format!("{id:?} is no number of an alert")))?;
-    let sent = control.engine.resend_alert(&Caller::operator(), number).await;
-    control.audit("ResendAlert", &id, sent)?;
+    let sent = control.engine.resend_alert(&caller, number).await;
+    control.audit(&caller, "ResendAlert", &id, sent)?;
     ok(&json!({"resent": number}))
 }
 
-async fn list_audit(State(control): State<Control>, RawQuery(query): RawQuery) -> Answered {
-    let log = control.engine.audit_log(&Caller::operator(), most(query.as_deref())?).await?;
+pub(super) async fn list_audit(State(control): State<Control>, By(caller): By, RawQuery(query): RawQuery) -> Answered {
+    let log = control.engine.audit_log(&caller, most(query.as_deref())?).await?;
     let rows: Vec<_> = log.into_iter().map(|(at, entry)| AuditRow { at_ms: at.millis(), entry }).collect();
     ok(&rows)
 }
 
-async fn check(State(control): State<Control>) -> Answered {
-    ok(&control.engine.check(&Caller::operator()).await?)
+pub(super) async fn check(State(control): State<Control>, By(caller): By) -> Answered {
+    ok(&control.engine.check(&caller).await?)
 }
 
-async fn scrub(State(control): State<Control>) -> Answered {
-    ok(&control.engine.scrub(&Caller::operator()).await?)
+pub(super) async fn scrub(State(control): State<Control>, By(caller): By) -> Answered {
+    ok(&control.engine.scrub(&caller).await?)
 }
 
-async fn reload(State(control): State<Control>) -> Answered {
+pub(super) async fn reload(State(control): State<Control>) -> Answered {
     let Some(reload) = &control.reload else {
         return Err(No::conflict("not_running", "the server is not running"));
     };
@@ -187,16 +271,16 @@ async fn reload(State(control): State<Control>) -> Answered {
 
 // --- reading and writing ---
 
-fn ok(answer: &impl Serialize) -> Answered {
+pub(super) fn ok(answer: &impl Serialize) -> Answered {
     json(StatusCode::OK, answer)
 }
 
-fn json(status: StatusCode, answer: &impl Serialize) -> Answered {
+pub(super) fn json(status: StatusCode, answer: &impl Serialize) -> Answered {
     let body = serde_json::to_string(answer).map_err(|error| No::bad_request(error.to_string()))?;
     Ok(json_response(status, body))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, No> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, No> {
     serde_json::from_slice(body).map_err(|error| No::bad_request(error.to_string()))
 }
 
@@ -211,7 +295,7 @@ fn most(query: Option<&str>) -> Result<usize, No> {
     }
 }
 
-fn name(text: &str) -> Result<AccountName, No> {
+pub(super) fn name(text: &str) -> Result<AccountName, No> {
     text.parse().map_err(|error: crate::domain::ids::BadName| No::bad_request(error.to_string()))
 }
 

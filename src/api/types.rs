@@ -90,6 +90,113 @@ pub struct KeyPair {
     pub sk: String,
 }
 
+/// `POST /api/v1/session`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// Its name.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// The code of its authenticator, if it has one.
+    #[serde(default)]
+    pub totp: Option<String>,
+}
+
+/// `POST /api/v1/setup`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetUp {
+    /// What the server printed at its start.
+    pub code: String,
+    /// The first user's name.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+}
+
+/// `PUT /api/v1/session/second-factor`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmSecondFactor {
+    /// What the authenticator was given, base32.
+    pub secret: String,
+    /// What it shows.
+    pub code: String,
+}
+
+/// `DELETE /api/v1/session/second-factor`
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndSecondFactor {
+    /// What the authenticator shows.
+    pub code: String,
+}
+
+/// `POST /api/v1/users`
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddUser {
+    /// Its name.
+    pub user: String,
+    /// Its role, by its word.
+    pub role: String,
+    /// Its account, of a role that belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Its password; made up where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// `PATCH /api/v1/users/NAME`
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModifyUser {
+    /// Whether it may not sign in.
+    pub disabled: bool,
+}
+
+/// `POST /api/v1/users/NAME/password`
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChangePassword {
+    /// The new one; made up where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The old one, where a user changes its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+}
+
+/// A user's password, shown this once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OncePassword {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+/// `POST /api/v1/sub-accounts`. Serves 7.2.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenSubAccount {
+    /// Its space, GB.
+    pub space_gb: u32,
+}
+
+/// `PATCH /api/v1/sub-accounts/AK`; what is absent stays as it is. Serves 7.5 and 7.6.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModifySubAccount {
+    /// A new space, GB.
+    pub space_gb: Option<u32>,
+    /// Whether the oldest files are overwritten.
+    #[serde(rename = "loop")]
+    pub loops: Option<bool>,
+}
+
 /// One line of the audit log.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditRow {

@@ -125,13 +125,15 @@ pub async fn serve_until(
     // From here on the data directory is ours: what a crash left behind can go.
     let announced = listen_json(&data_dir);
     take_back(&*world.disk, &announced).map_err(|error| in_data("cannot remove listen.json", error))?;
-    let control = bind_control(&socket).map_err(|error| in_data("cannot make the control socket", error))?;
+    let operators = bind_control(&socket).map_err(|error| in_data("cannot make the control socket", error))?;
     let _ = health.engine.set(engine.clone());
     engine.start();
 
     let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
     let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
     let (zone_minutes, gigabyte) = (config.zone_minutes, config.space.bytes_per_gb);
+    let setup_code = engine.setup_code().await;
+    let setup_code = setup_code.map_err(|error| format!("cannot read the books in {}: {error}", data_dir.display()))?;
     let live = Arc::new(Live {
         source,
         config: Mutex::new(config),
@@ -152,11 +154,17 @@ pub async fn serve_until(
         Arc::clone(&metrics.portal),
         drain.clone(),
     ));
-    planes.spawn(serve_plane(control, control_router(&live), limits, Arc::clone(&metrics.control), drain.clone()));
+    planes.spawn(serve_plane(
+        operators,
+        api::router(control(&live)),
+        limits,
+        Arc::clone(&metrics.control),
+        drain.clone(),
+    ));
     planes.close();
     announce(&*world.disk, &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
     health.ready.store(true, Ordering::Release);
-    say(at, &urls);
+    say(at, &urls, setup_code.as_deref());
 
     let outcome = run(&live, &engine, &mut told).await;
 
@@ -198,16 +206,18 @@ fn portal_router(live: &Arc<Live>, zone_minutes: i32, gigabyte: GigabyteSize) ->
         let urls = urls.urls();
         portal::Addresses { soap: urls.soap_service(), s3: urls.s3 }
     });
-    portal::router(engine, portal::Settings { addresses, zone_minutes, gigabyte })
+    let pages = portal::router(engine, portal::Settings { addresses, zone_minutes, gigabyte });
+    pages.merge(api::portal_router(control(live)))
 }
 
-fn control_router(live: &Arc<Live>) -> axum::Router {
+/// What the JSON API works on.
+fn control(live: &Arc<Live>) -> api::Control {
     let (urls, reload) = (Arc::clone(live), Arc::clone(live));
-    api::router(api::Control {
+    api::Control {
         engine: live.engine.clone(),
         urls: Arc::new(move || urls.urls()),
         reload: Some(Arc::new(move || reload.reload())),
-    })
+    }
 }
 
 async fn bind(config: &Config) -> Result<Listeners, String> {
@@ -250,7 +260,8 @@ fn bind_control(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn say(at: Listening, urls: &api::Urls) {
+/// Says where everything is and, while nobody can sign in to the portal, how the first one does.
+fn say(at: Listening, urls: &api::Urls, setup_code: Option<&str>) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     let lines = [
@@ -260,7 +271,10 @@ fn say(at: Listening, urls: &api::Urls) {
         format!("  管理门户     / portal                   http://{}/", at.portal),
         format!("  监控指标     / metrics                  http://{}/metrics", at.metrics),
     ];
-    for line in lines {
+    let first = setup_code.map(|code| {
+        format!("  首次登录     / first sign-in            http://{}/setup  设置码 / setup code: {code}", at.portal)
+    });
+    for line in lines.into_iter().chain(first) {
         // A closed stdout is no reason not to serve.
         let _ = writeln!(out, "{line}");
     }
@@ -329,7 +343,8 @@ mod tests {
         );
         let portal = at["portal"].as_str().expect("text");
         assert!(get(portal, "/about").await.contains(&format!("http://{}", at["s3"].as_str().expect("text"))));
-        assert!(get(portal, "/api/v1/accounts").await.starts_with("HTTP/1.1 404"));
+        assert!(get(portal, "/api/v1/accounts").await.starts_with("HTTP/1.1 401"));
+        assert!(get(portal, "/api/v1/openapi.json").await.starts_with("HTTP/1.1 200"));
 
         let socket = data.join("control.sock");
         let mode = std::fs::metadata(&socket).expect("it is there").permissions().mode();

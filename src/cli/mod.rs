@@ -9,6 +9,7 @@ mod output;
 mod reach;
 mod status;
 mod sub_account;
+mod user;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -54,6 +55,9 @@ enum Command {
     /// Sub-accounts of cameras
     #[command(subcommand)]
     SubAccount(sub_account::Command),
+    /// Users of the portals
+    #[command(subcommand)]
+    User(user::Command),
     /// Space, queues, disks, alerts, versions
     Status(output::Json),
     /// Alerts to platforms (section 8)
@@ -123,6 +127,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Config(command)) => config::run(command, &source).await,
         Some(Command::Account(command)) => account::run(command, &load(&source)?).await,
         Some(Command::SubAccount(command)) => sub_account::run(command, &load(&source)?).await,
+        Some(Command::User(command)) => user::run(command, &load(&source)?).await,
         Some(Command::Status(json)) => status::run(json, &load(&source)?).await,
         Some(Command::Alerts(command)) => alerts::run(command, &load(&source)?).await,
         Some(Command::Audit(command)) => alerts::run_audit(command, &load(&source)?).await,
@@ -199,6 +204,13 @@ mod tests {
             "kandian account key N --json",
             "kandian sub-account list N --json",
             "kandian sub-account show AK --json",
+            "kandian user add N --role province --account A --password-stdin --json",
+            "kandian user passwd N --json",
+            "kandian user list --json",
+            "kandian user remove N",
+            "kandian user disable N",
+            "kandian user enable N",
+            "kandian user no-second-factor N",
             "kandian status --json",
             "kandian alerts list --json",
             "kandian alerts resend 7",
@@ -213,9 +225,13 @@ mod tests {
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
-        for line in
-            ["kandian nonsense", "kandian account open N", "kandian account modify N --callback-soap-version 1.3"]
-        {
+        for line in [
+            "kandian nonsense",
+            "kandian account open N",
+            "kandian account modify N --callback-soap-version 1.3",
+            "kandian user add N",
+            "kandian user add N --role root",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -141,6 +141,13 @@ impl Engine {
         Ok((ak, secret))
     }
 
+    /// A sub-account's secret key once again, for whoever may see it.
+    pub async fn sub_account_key(&self, caller: &Caller, ak: &str) -> Result<Secret> {
+        let sub = self.sub_account_for(caller, Action::SeeKeys, ak)?;
+        let sealed = self.inner.store.catalog.read().sub_accounts.get(&sub.id).map(|sub| sub.row.sk.clone());
+        self.unseal(&sk_context(ak), &sealed.ok_or(Refusal::NoSubAccount)?)
+    }
+
     /// An account's sub-accounts, in the order in which they were opened.
     pub async fn sub_accounts(&self, caller: &Caller, name: &AccountName) -> Result<Vec<SubAccountView>> {
         let id = self.account_id(name)?;

@@ -19,7 +19,7 @@ mod status;
 mod sub_accounts;
 mod survive;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 mod types;
 mod upload;
@@ -238,6 +238,23 @@ impl Engine {
         if let Err(error) = self.inner.store.queue.send(Command::Change { decide, exclusive: false, reply: None }) {
             tracing::warn!(%error, "an audit entry was not written");
         }
+    }
+
+    /// Writes to the audit log what a user of the portals, or the operator, did or wanted to do, and what came of it.
+    /// `target` is never a secret.
+    pub fn audit_by<T>(&self, caller: &Caller, what: &str, target: &str, result: &Result<T>) {
+        let who = match &caller.who {
+            types::Who::User { name, .. } => name.to_string(),
+            types::Who::Operator => "operator".to_owned(),
+            // Their lines come from their own planes.
+            types::Who::Camera { .. } | types::Who::Administrator { .. } | types::Who::Platform { .. } => return,
+        };
+        let from = match caller.from {
+            Some(from) => from.ip().to_string(),
+            None => "control socket".to_owned(),
+        };
+        let outcome = result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned());
+        self.audit(AuditEntry { who, from, what: what.to_owned(), target: target.to_owned(), outcome });
     }
 
     /// The line that a change by a key leaves in the audit log, as an event of the change itself: it is written with

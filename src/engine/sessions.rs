@@ -52,6 +52,8 @@ pub struct SignedIn {
     pub role: Role,
     /// Its account's name, of a role that belongs to one.
     pub account: Option<String>,
+    /// Whether a second factor is switched on.
+    pub second_factor: bool,
     /// What a form of this session carries, so that no other page can send it.
     pub form_token: String,
 }
@@ -199,6 +201,7 @@ impl Engine {
             caller: Caller::new(who),
             user: user.parse().map_err(|_| Error::Broken("a user's name in the books cannot be one".into()))?,
             role: row.role,
+            second_factor: row.totp.is_some(),
             account: account.map(|id| self.account_name(id)),
             form_token: blake3::derive_key("kandian 2026-11 form token of a session", token.as_bytes())
                 .iter()

@@ -11,13 +11,21 @@
 mod text;
 
 mod about;
+mod accounts;
 mod assets;
+mod audit;
+mod cameras;
 mod chart;
 mod form;
 mod guard;
+mod me;
+mod overview;
+mod page_words;
 mod preferences;
 mod shell;
 mod show;
+mod sign_in;
+mod users;
 
 use std::sync::Arc;
 
@@ -79,6 +87,13 @@ enum Needs {
 fn routes() -> Vec<Route> {
     let mut all = preferences::routes();
     all.extend(about::routes());
+    all.extend(sign_in::routes());
+    all.extend(overview::routes());
+    all.extend(accounts::routes());
+    all.extend(cameras::routes());
+    all.extend(users::routes());
+    all.extend(audit::routes());
+    all.extend(me::routes());
     all
 }
 
@@ -99,3 +114,6 @@ pub fn router(engine: Engine, settings: Settings) -> Router {
         .layer(axum::middleware::from_fn(guard::protect))
         .with_state(portal)
 }
+
+#[cfg(test)]
+mod tests;

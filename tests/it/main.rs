@@ -1,5 +1,6 @@
 //! The whole crate from its public side, in one process.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy sees only what #[test] marks")]
 
+mod api;
 mod planes;
 mod tidy;

@@ -12,3 +12,8 @@ mod space;
 mod survive;
 mod turns;
 mod users;
+
+/// An engine on a world of its own, for the tests of a face. Nobody takes its alerts.
+pub(crate) fn on_a_fake_world(seed: u64) -> super::Engine {
+    rig::Rig::new(seed, 1 << 30).open().unwrap()
+}

@@ -1,0 +1,440 @@
+//! The table of the API: each route with what one must be allowed to do, in words, and what serves it. The router, the
+//! OpenAPI document and the test of who may what are made from it and from nothing else.
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, any, on};
+use http::Method;
+
+use super::door::{Door, Rule, admit};
+use super::refusal::No;
+use super::routes::{self, Control};
+use super::{openapi, users};
+use crate::domain::Action;
+
+/// What one must be to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// Nobody has to be signed in.
+    Nothing,
+    /// Anybody who is signed in; the use case says what is theirs.
+    SignIn,
+    /// A role that may do this.
+    Role(Action),
+}
+
+/// Where a route is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum On {
+    /// The control socket and the portal's listener.
+    Both,
+    /// The portal's listener alone: it is about the session that asks, or about the account of who asks.
+    Sessions,
+    /// The control socket alone.
+    Socket,
+}
+
+/// A field of a body or a query: its name, its JSON type (`?` behind it: it may be left out), what it is.
+pub(super) type Field = (&'static str, &'static str, &'static str);
+
+/// A route.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) on: On,
+    pub(super) needs: Needs,
+    /// What it does, in a line.
+    pub(super) summary: &'static str,
+    /// Fields of the query, of a GET, or of the body.
+    pub(super) takes: &'static [Field],
+    /// What it answers.
+    pub(super) gives: Gives,
+    serve: MethodRouter<Control>,
+}
+
+/// What a route answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Gives {
+    /// An object with these fields.
+    One(&'static [Field]),
+    /// A list of them.
+    Many(&'static [Field]),
+}
+
+impl Route {
+    fn new<H, T>(method: Method, path: &'static str, needs: Needs, summary: &'static str, serve: H) -> Self
+    where
+        H: Handler<T, Control>,
+        T: 'static,
+    {
+        let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
+        let serve = on(filter, serve);
+        Self { method, path, on: On::Both, needs, summary, takes: &[], gives: Gives::One(&[]), serve }
+    }
+
+    fn takes(mut self, fields: &'static [Field]) -> Self {
+        self.takes = fields;
+        self
+    }
+
+    fn gives(mut self, gives: Gives) -> Self {
+        self.gives = gives;
+        self
+    }
+
+    fn only(mut self, on: On) -> Self {
+        self.on = on;
+        self
+    }
+}
+
+/// The router of a door.
+pub(super) fn router(control: Control, door: Door) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let here = match route.on {
+            On::Both => true,
+            On::Sessions => door == Door::Sessions,
+            On::Socket => door == Door::Socket,
+        };
+        if here {
+            let rule = Rule { door, needs: route.needs, engine: control.engine.clone() };
+            router = router.route(route.path, route.serve.layer(from_fn_with_state(rule, admit)));
+        }
+    }
+    let nothing = async || No::not_found("there is no such resource").into_response();
+    // On the portal's listener the rest belongs to the pages.
+    let router = match door {
+        Door::Socket => router.fallback(nothing),
+        Door::Sessions => router.route("/api/{*rest}", any(nothing)),
+    };
+    router.method_not_allowed_fallback(async || No::method_not_allowed().into_response()).with_state(control)
+}
+
+const ACCOUNT: &[Field] = &[
+    ("account", "string", "its name"),
+    ("space_gb", "integer", "total, GB"),
+    ("handed_out_gb", "integer", "handed out to sub-accounts, GB"),
+    ("free_gb", "integer", "left to hand out, GB"),
+    ("used_bytes", "integer", "bytes stored by its sub-accounts"),
+    ("files", "integer", "files stored by its sub-accounts"),
+    ("own_buckets", "integer", "buckets that its administration key made"),
+    ("own_bytes", "integer", "bytes in them"),
+    ("own_files", "integer", "files in them"),
+    ("sub_accounts", "integer", "sub-accounts now"),
+    ("max_sub_accounts", "integer", "sub-accounts at most"),
+    ("alert_url", "string?", "where its platform takes alerts"),
+    ("callback", "object", "how its platform wants them written"),
+    ("admin_ak", "string?", "its administration key's AK"),
+    ("created_ms", "integer", "when it was opened, ms since 1970"),
+];
+const SUB_ACCOUNT: &[Field] = &[
+    ("ak", "string", "S3AK"),
+    ("account", "string", "its account"),
+    ("space_gb", "integer", "granted, GB"),
+    ("space_bytes", "integer", "granted, bytes"),
+    ("used_bytes", "integer", "stored, bytes"),
+    ("reserved_bytes", "integer", "uploads under way, bytes"),
+    ("locked_bytes", "integer", "locked files, bytes"),
+    ("recordings", "integer", "recordings"),
+    ("pictures", "integer", "pictures"),
+    ("locked_files", "integer", "locked files"),
+    ("loop", "boolean", "whether the oldest files are overwritten"),
+    ("record_bucket", "string", "record bucket"),
+    ("picture_bucket", "string", "picture bucket"),
+    ("episodes", "array", "open alerts: full, nearly_full"),
+    ("overwrites", "integer", "overwrites so far"),
+    ("last_upload_ms", "integer?", "when the last upload was completed, ms since 1970"),
+    ("created_ms", "integer", "when it was opened, ms since 1970"),
+];
+const USER: &[Field] = &[
+    ("user", "string", "its name"),
+    ("role", "string", "operations, province, viewer or auditor"),
+    ("account", "string?", "its account, of the roles province and viewer"),
+    ("totp", "boolean", "whether it has a second factor"),
+    ("disabled", "boolean", "whether it may not sign in"),
+    ("created_ms", "integer", "when it was made, ms since 1970"),
+    ("signed_in_ms", "integer?", "when it last signed in, ms since 1970"),
+];
+const SESSION: &[Field] = &[
+    ("id", "string", "a name for it that is not its token"),
+    ("user", "string", "whose"),
+    ("created_ms", "integer", "when it was begun, ms since 1970"),
+    ("seen_ms", "integer", "when it was last used, ms since 1970"),
+    ("from", "string", "from where"),
+    ("agent", "string", "with which browser"),
+    ("own", "boolean", "whether it is the one that asks"),
+];
+const SIGNED_IN: &[Field] = &[
+    ("user", "string", "its name"),
+    ("role", "string", "operations, province, viewer or auditor"),
+    ("account", "string?", "its account, of the roles province and viewer"),
+    ("form_token", "string", "for the header x-form-token, where the session is a cookie"),
+];
+const ALERT: &[Field] = &[
+    ("id", "integer", "its number"),
+    ("account", "string", "the account"),
+    ("ak", "string", "the sub-account's AK"),
+    ("alert", "string", "full, nearly_full or idle"),
+    ("state", "string", "pending, delivered, withdrawn, replaced or given_up"),
+    ("raised_ms", "integer", "when it was raised, ms since 1970"),
+    ("attempts", "integer", "attempts so far"),
+    ("next_ms", "integer?", "when it is tried next, ms since 1970"),
+    ("last", "string?", "what the last attempt came to"),
+];
+const AUDIT: &[Field] = &[
+    ("at_ms", "integer", "when, ms since 1970"),
+    ("who", "string", "an account, an AK, a user, or operator"),
+    ("from", "string", "the other end's address"),
+    ("what", "string", "what was done"),
+    ("target", "string", "on what"),
+    ("outcome", "string", "what came of it"),
+];
+const KEY: &[Field] = &[("ak", "string", "access key"), ("sk", "string", "secret key")];
+const MOST: &[Field] = &[("most", "integer?", "at most so many, 1 to 100000; 100")];
+const ONCE: &[Field] = &[("user", "string", "its name"), ("password", "string", "its password, shown this once")];
+
+/// All routes.
+pub(super) fn table() -> Vec<Route> {
+    use Gives::{Many, One};
+    let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
+    let role = Needs::Role;
+    vec![
+        Route::new(get.clone(), "/api/v1/openapi.json", Needs::Nothing, "this document", openapi::serve),
+        // --- sessions ---
+        Route::new(post.clone(), "/api/v1/session", Needs::Nothing, "sign in", users::sign_in)
+            .only(On::Sessions)
+            .takes(&[
+                ("user", "string", "its name"),
+                ("password", "string", "its password"),
+                ("totp", "string?", "the code of its authenticator, if it has one"),
+            ])
+            .gives(One(&[("token", "string", "for the header Authorization: Bearer TOKEN")])),
+        Route::new(get.clone(), "/api/v1/session", Needs::SignIn, "who is signed in", users::whoami)
+            .only(On::Sessions)
+            .gives(One(SIGNED_IN)),
+        Route::new(delete.clone(), "/api/v1/session", Needs::SignIn, "sign out", users::sign_out).only(On::Sessions),
+        Route::new(get.clone(), "/api/v1/sessions", Needs::SignIn, "sessions: one's own, or all", users::sessions)
+            .gives(Many(SESSION)),
+        Route::new(delete.clone(), "/api/v1/sessions/{id}", Needs::SignIn, "end a session", users::end_session),
+        Route::new(post.clone(), "/api/v1/setup", Needs::Nothing, "make the first user", users::set_up)
+            .only(On::Sessions)
+            .takes(&[
+                ("code", "string", "the setup code that the server printed at its start"),
+                ("user", "string", "the first user's name; its role is operations"),
+                ("password", "string", "its password"),
+            ]),
+        Route::new(
+            post.clone(),
+            "/api/v1/session/second-factor",
+            Needs::SignIn,
+            "a secret for one's authenticator; nothing is switched on yet",
+            users::new_second_factor,
+        )
+        .only(On::Sessions)
+        .gives(One(&[("secret", "string", "base32"), ("url", "string", "the same as an otpauth: address")])),
+        Route::new(
+            Method::PUT,
+            "/api/v1/session/second-factor",
+            Needs::SignIn,
+            "switch one's second factor on",
+            users::confirm_second_factor,
+        )
+        .only(On::Sessions)
+        .takes(&[("secret", "string", "what the authenticator was given"), ("code", "string", "what it shows")]),
+        Route::new(
+            delete.clone(),
+            "/api/v1/session/second-factor",
+            Needs::SignIn,
+            "switch one's second factor off",
+            users::end_second_factor,
+        )
+        .only(On::Sessions)
+        .takes(&[("code", "string", "what the authenticator shows")]),
+        // --- users ---
+        Route::new(get.clone(), "/api/v1/users", role(Action::ManageUsers), "all users", users::list).gives(Many(USER)),
+        Route::new(post.clone(), "/api/v1/users", role(Action::ManageUsers), "make a user", users::add)
+            .takes(&[
+                ("user", "string", "its name"),
+                ("role", "string", "operations, province, viewer or auditor"),
+                ("account", "string?", "its account, of the roles province and viewer"),
+                ("password", "string?", "made up where it is not given"),
+            ])
+            .gives(One(ONCE)),
+        Route::new(patch.clone(), "/api/v1/users/{name}", role(Action::ManageUsers), "switch off or on", users::modify)
+            .takes(&[("disabled", "boolean", "whether it may not sign in")]),
+        Route::new(delete.clone(), "/api/v1/users/{name}", role(Action::ManageUsers), "remove a user", users::remove),
+        Route::new(post.clone(), "/api/v1/users/{name}/password", Needs::SignIn, "change a password", users::password)
+            .takes(&[
+                ("password", "string?", "the new one; made up where it is not given"),
+                ("old", "string?", "the old one, where it is one's own"),
+            ])
+            .gives(One(ONCE)),
+        Route::new(
+            delete.clone(),
+            "/api/v1/users/{name}/second-factor",
+            role(Action::ManageUsers),
+            "take a user's second factor away",
+            users::remove_second_factor,
+        ),
+        // --- accounts ---
+        Route::new(get.clone(), "/api/v1/accounts", role(Action::SeeSpace), "accounts", routes::list_accounts)
+            .gives(Many(ACCOUNT)),
+        Route::new(post.clone(), "/api/v1/accounts", role(Action::ManageAccounts), "open one", routes::open_account)
+            .takes(&[
+                ("account", "string", "its name"),
+                ("space_gb", "integer", "its space, GB"),
+                ("password", "string?", "made up where it is not given"),
+                ("alert_url", "string?", "where its platform takes alerts"),
+                ("max_sub_accounts", "integer?", "sub-accounts at most"),
+            ])
+            .gives(One(&[
+                ("account", "string", "its name"),
+                ("password", "string", "its password, shown this once"),
+                ("soap_url", "string", "where section 7 is called"),
+                ("wsdl_url", "string", "where its WSDL is"),
+                ("s3_url", "string", "S3URL"),
+            ])),
+        Route::new(get.clone(), "/api/v1/accounts/{name}", role(Action::SeeSpace), "one account", routes::show_account)
+            .gives(One(ACCOUNT)),
+        Route::new(
+            patch.clone(),
+            "/api/v1/accounts/{name}",
+            role(Action::ManageAccounts),
+            "change an account",
+            routes::modify_account,
+        )
+        .takes(&[
+            ("space_gb", "integer?", "a new total, GB"),
+            ("password", "string?", "a new password"),
+            ("alert_url", "string?", "a new alert URL; the empty one takes it away"),
+            ("max_sub_accounts", "integer?", "a new limit"),
+            ("callback", "object?", "changes to how its platform wants callbacks written"),
+        ])
+        .gives(One(ACCOUNT)),
+        Route::new(
+            delete.clone(),
+            "/api/v1/accounts/{name}",
+            role(Action::ManageAccounts),
+            "close an account with all that it has",
+            routes::close_account,
+        )
+        .gives(One(&[("closed", "string", "its name")])),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/key",
+            role(Action::ManageAccounts),
+            "its administration key",
+            routes::account_key,
+        )
+        .gives(One(KEY)),
+        Route::new(
+            get.clone(),
+            "/api/v1/accounts/{name}/sub-accounts",
+            role(Action::SeeSpace),
+            "its sub-accounts",
+            routes::list_sub_accounts,
+        )
+        .gives(Many(SUB_ACCOUNT)),
+        // --- sub-accounts ---
+        Route::new(
+            post.clone(),
+            "/api/v1/sub-accounts",
+            role(Action::ManageSubAccounts),
+            "open one in one's own account (7.2)",
+            routes::open_sub_account,
+        )
+        .only(On::Sessions)
+        .takes(&[("space_gb", "integer", "its space, GB")])
+        .gives(One(&[
+            ("ak", "string", "S3AK"),
+            ("sk", "string", "S3SK"),
+            ("s3_url", "string", "S3URL"),
+            ("record_bucket", "string", "S3RecordBucket"),
+            ("picture_bucket", "string", "S3PictureBucket"),
+        ])),
+        Route::new(
+            get.clone(),
+            "/api/v1/sub-accounts/{ak}",
+            role(Action::SeeSpace),
+            "one sub-account",
+            routes::show_sub_account,
+        )
+        .gives(One(SUB_ACCOUNT)),
+        Route::new(
+            patch,
+            "/api/v1/sub-accounts/{ak}",
+            role(Action::ManageSubAccounts),
+            "resize it (7.5); overwrite or stop when it is full (7.6)",
+            routes::modify_sub_account,
+        )
+        .only(On::Sessions)
+        .takes(&[("space_gb", "integer?", "a new space, GB"), ("loop", "boolean?", "whether the oldest go")])
+        .gives(One(SUB_ACCOUNT)),
+        Route::new(
+            delete,
+            "/api/v1/sub-accounts/{ak}",
+            role(Action::ManageSubAccounts),
+            "close it with all its files (7.3)",
+            routes::close_sub_account,
+        )
+        .only(On::Sessions),
+        Route::new(
+            post.clone(),
+            "/api/v1/sub-accounts/{ak}/clear",
+            role(Action::ManageSubAccounts),
+            "delete all its files that are not locked (7.9)",
+            routes::clear_sub_account,
+        )
+        .only(On::Sessions)
+        .gives(One(SUB_ACCOUNT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/sub-accounts/{ak}/key",
+            role(Action::SeeKeys),
+            "its secret key once again",
+            routes::sub_account_key,
+        )
+        .only(On::Sessions)
+        .gives(One(KEY)),
+        // --- the box ---
+        Route::new(get.clone(), "/api/v1/status", role(Action::SeeOverview), "the box's state", routes::status),
+        Route::new(get.clone(), "/api/v1/alerts", role(Action::SeeAlerts), "alerts, newest first", routes::list_alerts)
+            .takes(MOST)
+            .gives(Many(ALERT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/alerts/{id}/resend",
+            role(Action::ManageAlerts),
+            "send an alert now",
+            routes::resend_alert,
+        )
+        .gives(One(&[("resent", "integer", "its number")])),
+        Route::new(get, "/api/v1/audit", role(Action::SeeAudit), "the audit log, newest first", routes::list_audit)
+            .takes(MOST)
+            .gives(Many(AUDIT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/index/check",
+            role(Action::Operate),
+            "hold index and volumes against each other",
+            routes::check,
+        ),
+        Route::new(
+            post.clone(),
+            "/api/v1/scrub",
+            role(Action::Operate),
+            "read everything, verify every checksum",
+            routes::scrub,
+        ),
+        Route::new(
+            post,
+            "/api/v1/config/reload",
+            role(Action::Operate),
+            "read the configuration again",
+            routes::reload,
+        )
+        .only(On::Socket),
+    ]
+}

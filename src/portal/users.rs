@@ -1,0 +1,148 @@
+//! 用户: who may sign in to the portals.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{get, post};
+use http::{Request, Response, StatusCode};
+
+use super::accounts::{Slip, audit};
+use super::form::Form;
+use super::guard::Session;
+use super::page_words::PageWords;
+use super::shell::{Shell, page, role_word};
+use super::show::Html;
+use super::{Needs, Portal, Route};
+use crate::domain::users::UserName;
+use crate::domain::{Action, Role, Secret};
+use crate::engine::NewUser;
+
+struct Row {
+    name: String,
+    role: &'static str,
+    account: String,
+    totp: bool,
+    disabled: bool,
+    signed_in: Html,
+}
+
+#[derive(Template)]
+#[template(path = "users.html")]
+struct UsersPage {
+    shell: Shell,
+    w: &'static PageWords,
+    error: Option<String>,
+    rows: Vec<Row>,
+    accounts: Vec<String>,
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let needs = Needs::Role(Action::ManageUsers);
+    vec![
+        Route { path: "/users", needs, pages: get(list) },
+        Route { path: "/users/add", needs, pages: post(add) },
+        Route { path: "/users/change", needs, pages: post(change) },
+    ]
+}
+
+async fn list(State(portal): State<Arc<Portal>>, session: Session) -> Response<Body> {
+    listed(&portal, &session, None).await
+}
+
+async fn listed(portal: &Portal, session: &Session, error: Option<String>) -> Response<Body> {
+    let shell = PageWords::flash(session.shell(portal));
+    let caller = &session.signed.caller;
+    let (users, accounts) = match (portal.engine.users(caller).await, portal.engine.accounts(caller).await) {
+        (Ok(users), Ok(accounts)) => (users, accounts),
+        (Err(error), _) | (_, Err(error)) => return shell.failed(&error),
+    };
+    let rows = users
+        .into_iter()
+        .map(|user| Row {
+            name: user.user,
+            role: role_word(shell.t, user.role),
+            account: user.account.unwrap_or_else(|| PageWords::of(shell.lang).account_none.to_owned()),
+            totp: user.totp,
+            disabled: user.disabled,
+            signed_in: shell.time(user.signed_in_ms),
+        })
+        .collect();
+    let accounts = accounts.into_iter().map(|account| account.account).collect();
+    let status = if error.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    page(status, &UsersPage { w: PageWords::of(shell.lang), shell, error, rows, accounts })
+}
+
+async fn add(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
+    let form = Form::of_body(request).await;
+    let new = match read_new(&form) {
+        Ok(new) => new,
+        Err(error) => return listed(&portal, &session, Some(error)).await,
+    };
+    let target = format!("{} {}", new.name, new.role.word());
+    let added = portal.engine.add_user(&session.signed.caller, new).await;
+    audit(&portal, &session, "AddUser", &target, &added);
+    match added {
+        Ok((user, password)) => once(&portal, &session, &user.user, &password),
+        Err(error) => listed(&portal, &session, Some(error.to_string())).await,
+    }
+}
+
+fn read_new(form: &Form) -> Result<NewUser, String> {
+    let account = match form.get("account") {
+        "" => None,
+        name => Some(name.parse().map_err(|bad: crate::domain::ids::BadName| bad.to_string())?),
+    };
+    Ok(NewUser {
+        name: form.get("name").parse().map_err(|bad: crate::domain::ids::BadName| bad.to_string())?,
+        role: form.get("role").parse::<Role>()?,
+        account,
+        password: (!form.raw("password").is_empty()).then(|| Secret::new(form.raw("password"))),
+    })
+}
+
+/// A password, shown this once.
+fn once(portal: &Portal, session: &Session, user: &str, password: &Secret) -> Response<Body> {
+    let shell = session.shell(portal);
+    let lines = vec![
+        (PageWords::of(shell.lang).user_name, user.to_owned()),
+        (PageWords::of(shell.lang).password, password.expose().to_owned()),
+    ];
+    let (title, help) = (PageWords::of(shell.lang).user_added.to_owned(), PageWords::of(shell.lang).user_slip_help);
+    page(
+        StatusCode::CREATED,
+        &Slip { w: PageWords::of(shell.lang), shell, title, help, lines, back: "/users".to_owned() },
+    )
+}
+
+async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
+    let form = Form::of_body(request).await;
+    let (caller, engine) = (&session.signed.caller, &portal.engine);
+    let name: UserName = match form.get("name").parse() {
+        Ok(name) => name,
+        Err(error) => return listed(&portal, &session, Some(error.to_string())).await,
+    };
+    let (what, done) = match form.get("do") {
+        "disable" => ("DisableUser", engine.disable_user(caller, &name, true).await),
+        "enable" => ("EnableUser", engine.disable_user(caller, &name, false).await),
+        "remove" => ("RemoveUser", engine.remove_user(caller, &name).await),
+        "factor" => ("RemoveSecondFactor", engine.remove_second_factor(caller, name.as_str(), None).await),
+        "password" if name == session.signed.user => return Redirect::to("/me").into_response(),
+        "password" => {
+            let reset = engine.change_password(caller, &name, None, None).await;
+            audit(&portal, &session, "ResetPassword", name.as_str(), &reset);
+            return match reset {
+                Ok(password) => once(&portal, &session, name.as_str(), &password),
+                Err(error) => listed(&portal, &session, Some(error.to_string())).await,
+            };
+        }
+        _ => return session.shell(&portal).not_found(),
+    };
+    audit(&portal, &session, what, name.as_str(), &done);
+    match done {
+        Ok(()) => Redirect::to("/users?done=saved").into_response(),
+        Err(error) => listed(&portal, &session, Some(error.to_string())).await,
+    }
+}

@@ -1,0 +1,273 @@
+//! The JSON API as a stranger, each role and another account's user find it: the table of who may what is read from the
+//! OpenAPI document that is served, and tried.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use kandian::api::{Control, Urls, portal_router, router};
+use kandian::config::{Written, parse};
+use kandian::domain::{Gigabytes, Role};
+use kandian::engine::{Caller, Courier, Delivery, Engine, NewAccount, Notice, PublicUrls};
+use kandian::world::fake::world;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+const PASSWORD: &str = "correct horse battery";
+
+struct Nobody;
+
+impl Courier for Nobody {
+    fn deliver(&self, _: Notice) -> Pin<Box<dyn Future<Output = Delivery> + Send>> {
+        Box::pin(async { Delivery::Failed("nobody is there".to_owned()) })
+    }
+}
+
+struct Shop {
+    engine: Engine,
+    /// As the operator has it.
+    socket: Router,
+    /// As a browser has it.
+    portal: Router,
+}
+
+impl Shop {
+    /// Two accounts, `gd` and `js`, and a user of each role; those of one account belong to `gd`.
+    async fn new(seed: u64) -> Self {
+        let (world, ..) = world(seed);
+        let sets = vec!["space.bytes_per_gb=1048576".to_owned()];
+        let config = parse(&Written { file: None, data: Some("/data".into()), sets }).unwrap();
+        world.disk.create_dir_all(&config.storage.data_dir).unwrap();
+        let engine = Engine::open(world, &config, PublicUrls::default(), Arc::new(Nobody)).unwrap();
+        let urls = Arc::new(|| Urls { s3: "http://s3".to_owned(), soap: "http://soap".to_owned() });
+        let control = Control { engine: engine.clone(), urls, reload: None };
+        let shop = Self { engine, socket: router(control.clone()), portal: portal_router(control) };
+        for name in ["gd", "js"] {
+            let (name, space) = (name.parse().unwrap(), Gigabytes::new(10).unwrap());
+            let new = NewAccount { name, password: None, space, alert_url: None, max_sub_accounts: None };
+            shop.engine.open_account(&Caller::operator(), new).await.unwrap();
+        }
+        for role in Role::ALL {
+            let account = role.of_one_account().then_some("gd");
+            let user = json!({"user": role.word(), "role": role.word(), "account": account, "password": PASSWORD});
+            let (status, answer) = ask(&shop.socket, Method::POST, "/api/v1/users", &[], &user).await;
+            assert_eq!(status, StatusCode::CREATED, "{answer}");
+        }
+        shop
+    }
+
+    /// The headers of a session of the user who is called as its role is.
+    async fn sign_in(&self, role: Role) -> [(&'static str, String); 1] {
+        let body = json!({"user": role.word(), "password": PASSWORD});
+        let (status, answer) = ask(&self.portal, Method::POST, "/api/v1/session", &[], &body).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        [("authorization", format!("Bearer {}", answer["token"].as_str().unwrap()))]
+    }
+}
+
+async fn ask(
+    router: &Router,
+    method: Method,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &Value,
+) -> (StatusCode, Value) {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let response = router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+/// A path of the table with something in its places.
+fn filled(path: &str) -> String {
+    let parts = path.split('/').map(|part| match part {
+        "{name}" => "js",
+        "{ak}" => "NOSUCHKEY",
+        "{id}" => "7",
+        other => other,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// A route as the document has it.
+struct Route {
+    method: Method,
+    path: String,
+    /// Who may; `None`: whoever is signed in.
+    roles: Option<Vec<String>>,
+    is_open: bool,
+    takes_a_body: bool,
+}
+
+async fn routes(shop: &Shop) -> Vec<Route> {
+    let (status, document) = ask(&shop.portal, Method::GET, "/api/v1/openapi.json", &[], &Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut all = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let roles = operation["x-roles"].as_array();
+            all.push(Route {
+                method: method.to_ascii_uppercase().parse().unwrap(),
+                path: path.clone(),
+                roles: roles.map(|roles| roles.iter().map(|role| role.as_str().unwrap().to_owned()).collect()),
+                is_open: operation["security"].is_null(),
+                takes_a_body: !operation["requestBody"].is_null(),
+            });
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_stranger_and_each_role_try_every_route_and_get_what_the_document_says() {
+    let shop = Shop::new(1).await;
+    let routes = routes(&shop).await;
+    let open: Vec<_> = routes.iter().filter(|route| route.is_open).map(|route| route.path.as_str()).collect();
+    assert_eq!(open, ["/api/v1/openapi.json", "/api/v1/session", "/api/v1/setup"]);
+    for route in routes.iter().filter(|route| !route.is_open) {
+        let strangers =
+            [vec![], vec![("authorization", "Bearer 00".to_owned())], vec![("cookie", "kandian=00".to_owned())]];
+        for headers in strangers {
+            let answer = ask(&shop.portal, route.method.clone(), &filled(&route.path), &headers, &Value::Null).await;
+            assert_eq!(answer.0, StatusCode::UNAUTHORIZED, "{} {}", route.method, route.path);
+        }
+    }
+    let mut tried = 0;
+    for role in Role::ALL {
+        let session = shop.sign_in(role).await;
+        for route in &routes {
+            let Some(roles) = &route.roles else { continue };
+            let (path, may) = (filled(&route.path), roles.iter().any(|word| word == role.word()));
+            if may && route.method != Method::GET && !route.takes_a_body && path.contains("js") {
+                // It would be done.
+                continue;
+            }
+            // A body that no route takes: what a role may do is not done, only not forbidden.
+            let body = json!({"nothing": true});
+            let (status, answer) = ask(&shop.portal, route.method.clone(), &path, &session, &body).await;
+            let forbidden = answer["error"]["code"] == "forbidden";
+            // Another account's; and the log of the whole box.
+            let of_another = role.of_one_account() && (path.contains("js") || path == "/api/v1/audit");
+            assert_eq!(forbidden, !may || of_another, "{role:?} {} {path}: {answer}", route.method);
+            assert_eq!(forbidden, status == StatusCode::FORBIDDEN, "{role:?} {} {path}: {answer}", route.method);
+            tried += 1;
+        }
+    }
+    assert!(tried > 80, "{tried}");
+    // None of this changed anything.
+    assert_eq!(shop.engine.accounts(&Caller::operator()).await.unwrap().len(), 2);
+    assert_eq!(shop.engine.users(&Caller::operator()).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_province_has_its_account_and_nothing_of_another() {
+    let shop = Shop::new(2).await;
+    let session = shop.sign_in(Role::Province).await;
+    let get = async |path: &str| ask(&shop.portal, Method::GET, path, &session, &Value::Null).await;
+    let (status, accounts) = get("/api/v1/accounts").await;
+    assert_eq!((status, accounts.as_array().map(Vec::len)), (StatusCode::OK, Some(1)), "{accounts}");
+    assert_eq!(accounts[0]["account"], "gd");
+    assert_eq!(get("/api/v1/accounts/js").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(get("/api/v1/accounts/js/sub-accounts").await.0, StatusCode::FORBIDDEN);
+
+    let (status, opened) =
+        ask(&shop.portal, Method::POST, "/api/v1/sub-accounts", &session, &json!({"space_gb": 3})).await;
+    assert_eq!(status, StatusCode::CREATED, "{opened}");
+    let ak = opened["ak"].as_str().unwrap();
+    let path = format!("/api/v1/sub-accounts/{ak}");
+    let change = json!({"space_gb": 4, "loop": true});
+    let (status, changed) = ask(&shop.portal, Method::PATCH, &path, &session, &change).await;
+    assert_eq!(
+        (status, &changed["space_gb"], &changed["loop"]),
+        (StatusCode::OK, &json!(4), &json!(true)),
+        "{changed}"
+    );
+    let (status, key) = ask(&shop.portal, Method::POST, &format!("{path}/key"), &session, &Value::Null).await;
+    assert_eq!((status, &key["sk"]), (StatusCode::OK, &opened["sk"]));
+    let viewer = shop.sign_in(Role::Viewer).await;
+    let (status, _) = ask(&shop.portal, Method::POST, &format!("{path}/key"), &viewer, &Value::Null).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    // A user of the other account does not even learn that it is there.
+    let user = json!({"user": "js-admin", "role": "province", "account": "js", "password": PASSWORD});
+    ask(&shop.socket, Method::POST, "/api/v1/users", &[], &user).await;
+    let body = json!({"user": "js-admin", "password": PASSWORD});
+    let (_, answer) = ask(&shop.portal, Method::POST, "/api/v1/session", &[], &body).await;
+    let other = [("authorization", format!("Bearer {}", answer["token"].as_str().unwrap()))];
+    for (method, path) in
+        [(Method::PATCH, path.clone()), (Method::DELETE, path.clone()), (Method::POST, format!("{path}/key"))]
+    {
+        let (status, answer) = ask(&shop.portal, method, &path, &other, &change).await;
+        assert_eq!((status, &answer["error"]["code"]), (StatusCode::NOT_FOUND, &json!("no_sub_account")));
+    }
+    let (status, _) = ask(&shop.portal, Method::DELETE, &path, &session, &Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    // Who did it is in the log, and the key that was shown is not.
+    shop.engine.checkpoint().await.unwrap();
+    let log = shop.engine.audit_log(&Caller::operator(), 100).await.unwrap();
+    for what in ["OpenSubAccount", "ModifySubAccountSpace", "SetSubAccountSpacePolicy", "SeeKey", "CloseSubAccount"] {
+        assert!(
+            log.iter().any(|(_, line)| line.what == what && line.who == "province" && line.outcome == "ok"),
+            "{what}"
+        );
+    }
+    let written = serde_json::to_string(&log.iter().map(|(_, line)| line).collect::<Vec<_>>()).unwrap();
+    let secret = opened["sk"].as_str().unwrap();
+    assert!(!written.contains(secret) && !written.contains(PASSWORD));
+}
+
+#[tokio::test]
+async fn a_session_by_cookie_changes_nothing_without_its_form_token_and_ends_for_good() {
+    let shop = Shop::new(3).await;
+    let bearer = shop.sign_in(Role::Operations).await;
+    let (_, me) = ask(&shop.portal, Method::GET, "/api/v1/session", &bearer, &Value::Null).await;
+    assert_eq!((&me["user"], &me["role"], &me["account"]), (&json!("operations"), &json!("operations"), &Value::Null));
+    let cookie = ("cookie", format!("a=b; kandian={}", bearer[0].1.trim_start_matches("Bearer ")));
+    let new = json!({"account": "bj", "space_gb": 5});
+    let open =
+        async |headers: &[(&str, String)]| ask(&shop.portal, Method::POST, "/api/v1/accounts", headers, &new).await;
+    let (status, no) = open(std::slice::from_ref(&cookie)).await;
+    assert_eq!((status, &no["error"]["code"]), (StatusCode::FORBIDDEN, &json!("form_token")));
+    let wrong = ("x-form-token", "0".repeat(32));
+    assert_eq!(open(&[cookie.clone(), wrong]).await.0, StatusCode::FORBIDDEN);
+    let right = ("x-form-token", me["form_token"].as_str().unwrap().to_owned());
+    assert_eq!(open(&[cookie.clone(), right]).await.0, StatusCode::CREATED);
+    // A bearer that is wrong is not made good by a cookie beside it.
+    let both = [("authorization", "Bearer 00".to_owned()), cookie.clone()];
+    assert_eq!(
+        ask(&shop.portal, Method::GET, "/api/v1/session", &both, &Value::Null).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+
+    let (status, _) = ask(&shop.portal, Method::DELETE, "/api/v1/session", &bearer, &Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(
+        ask(&shop.portal, Method::GET, "/api/v1/session", &bearer, &Value::Null).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_json_and_the_portal_cannot_reload() {
+    let shop = Shop::new(4).await;
+    let session = shop.sign_in(Role::Operations).await;
+    for path in ["/api/v1/nothing", "/api/v2", "/api/v1/config/reload"] {
+        let (status, answer) = ask(&shop.portal, Method::POST, path, &session, &Value::Null).await;
+        assert_eq!((status, &answer["error"]["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{path}");
+    }
+    let (status, _) = ask(&shop.portal, Method::PUT, "/api/v1/accounts", &session, &Value::Null).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    let (status, document) = ask(&shop.portal, Method::GET, "/api/v1/openapi.json", &[], &Value::Null).await;
+    assert_eq!((status, &document["openapi"]), (StatusCode::OK, &json!("3.1.0")));
+    let wrong = json!({"user": "operations", "password": "not this one"});
+    let (status, no) = ask(&shop.portal, Method::POST, "/api/v1/session", &[], &wrong).await;
+    assert_eq!((status, &no["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("wrong_sign_in")));
+}
