@@ -122,7 +122,7 @@ const LINKS: [Link; 11] = {
         link("/billing", |t, one| if one { t.billing_own } else { t.billing }, "receipt", Action::SeeBilling, BOTH),
         link("/statistics", |t, _| t.statistics, "chart", Action::SeeStatistics, BOTH),
         link("/alerts", |t, _| t.alerts, "bell", Action::SeeAlerts, BOTH),
-        link("/audit", |t, _| t.audit, "scroll", Action::SeeAudit, BOTH),
+        link("/audit", |t, _| t.audit, "scroll", Action::SeeAudit, BOX),
         link("/users", |t, _| t.users, "people", Action::ManageUsers, BOX),
     ]
 };

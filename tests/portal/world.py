@@ -64,7 +64,7 @@ class World:
 
     def post(self, role, path, /, **fields):
         """A form as a page sends it: with the token of the session."""
-        token = re.search(r'name="token" value="([^"]+)"', self.get(role, "/about").text).group(1)
+        token = re.search(r'name="token" value="([^"]+)"', self.get(role, "/me").text).group(1)
         answer = requests.post(
             f"{self.origin}{path}",
             data={"token": token, **fields},
