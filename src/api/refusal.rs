@@ -80,6 +80,7 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::NoAccount => (StatusCode::NOT_FOUND, "no_account"),
         Refusal::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password"),
+        Refusal::Suspended => (StatusCode::CONFLICT, "suspended"),
         Refusal::AccountExists => (StatusCode::CONFLICT, "account_exists"),
         Refusal::AccountSpace { .. } => (StatusCode::CONFLICT, "account_space"),
         Refusal::HandedOut { .. } => (StatusCode::CONFLICT, "handed_out"),

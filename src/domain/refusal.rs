@@ -13,6 +13,9 @@ pub enum Refusal {
     /// 7.x result 2.
     #[error("the password is wrong")]
     WrongPassword,
+    /// Operations staff have suspended the account: neither its password nor its keys are taken.
+    #[error("the account is suspended; its files stay as they are")]
+    Suspended,
     /// Opening an account whose name is taken.
     #[error("an account of this name exists already")]
     AccountExists,

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::identity::{password_context, sk_context};
-use super::{AccountChanges, AccountView, Caller, Engine, Error, NewAccount, Result, SubAccountView, loops, refuse};
+use super::{
+    AccountChanges, AccountContents, AccountView, Caller, Engine, Error, NewAccount, Result, SubAccountView, loops,
+    refuse,
+};
 use crate::domain::{AccessKey, AccountId, AccountName, Action, Episode, GigabyteSize, Gigabytes, Refusal, Secret};
 use crate::store::catalog::{Inner as Catalog, KeyOwner, SubAccount};
 use crate::store::event::Event;
-use crate::store::index::rows::AccountRow;
+use crate::store::index::rows::{AccountRow, Stats};
 
 const PASSWORD_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
@@ -27,6 +30,7 @@ impl Engine {
             callback: crate::domain::CallbackProfile::default(),
             admin: None,
             created: self.now(),
+            suspended: None,
             name: new.name.clone(),
         };
         let (catalog, name) = (Arc::clone(&self.inner.store.catalog), new.name.clone());
@@ -98,6 +102,52 @@ impl Engine {
         })
         .await?;
         self.account(caller, name).await
+    }
+
+    /// Suspends an account, or lets it go on. While it is suspended its password and all its keys are refused
+    /// ([`Refusal::Suspended`]); files stay, and are overwritten and alerted on as before. Users of the portals that
+    /// belong to it come in still: what is theirs to see does not go away with a bill.
+    pub async fn suspend_account(&self, caller: &Caller, name: &AccountName, suspended: bool) -> Result<AccountView> {
+        caller.must_everywhere(Action::ManageAccounts)?;
+        let (id, now) = (self.account_id(name)?, self.now());
+        let catalog = Arc::clone(&self.inner.store.catalog);
+        self.change(true, move |_| {
+            let Some(mut row) = catalog.read().accounts.get(&id).cloned() else { return refuse(Refusal::NoAccount) };
+            if row.suspended.is_some() == suspended {
+                return Ok(Vec::new());
+            }
+            row.suspended = suspended.then_some(now);
+            Ok(vec![Event::PutAccount { id, row }])
+        })
+        .await?;
+        self.account(caller, name).await
+    }
+
+    /// What would go with an account if it were closed now, for whoever is asked whether they mean it.
+    pub async fn account_contents(&self, caller: &Caller, name: &AccountName) -> Result<AccountContents> {
+        let id = self.account_id(name)?;
+        caller.must_on(Action::ManageAccounts, id)?;
+        let catalog = self.inner.store.catalog.read();
+        let subs = catalog.of_account.get(&id).into_iter().flatten().filter_map(|id| catalog.sub_accounts.get(id));
+        let own = catalog.areas.get(&id).into_iter().flat_map(|area| &area.buckets);
+        let mut contents = AccountContents::default();
+        let mut add = |stats: &Stats| {
+            contents.files += stats.files[0] + stats.files[1];
+            contents.bytes += stats.used();
+            contents.locked_files += stats.locked_files;
+            contents.locked_bytes += stats.locked_bytes;
+            contents.last_upload_ms = contents.last_upload_ms.max(stats.last_upload.map(|time| time.millis()));
+        };
+        let (mut sub_accounts, mut own_buckets) = (0, 0);
+        for sub in subs {
+            sub_accounts += 1;
+            add(&sub.stats);
+        }
+        for bucket in own.filter_map(|id| catalog.own_buckets.get(id)) {
+            own_buckets += 1;
+            add(&bucket.stats);
+        }
+        Ok(AccountContents { sub_accounts, own_buckets, ..contents })
     }
 
     /// Closes an account, all its sub-accounts and its own buckets.
@@ -194,6 +244,7 @@ fn account_view(catalog: &Catalog, id: AccountId, row: &AccountRow, gigabyte: Gi
         callback: row.callback.clone(),
         admin_ak: row.admin.as_ref().map(|(ak, _)| ak.as_str().to_owned()),
         created_ms: row.created.millis(),
+        suspended_ms: row.suspended.map(|since| since.millis()),
     }
 }
 

@@ -25,7 +25,8 @@ impl Engine {
         self.inner.store.master_key.seal_secret(&*self.inner.world.entropy, context, secret)
     }
 
-    /// The secret of an access key, to verify a signature with. `None`: the key is not known.
+    /// The secret of an access key, to verify a signature with. `None`: the key is not known. [`Refusal::Suspended`]
+    /// where its account is.
     pub fn credential(&self, key: &str) -> Result<Option<Credential>> {
         let sig_v2 = self.config().s3.sig_v2;
         let catalog = self.inner.store.catalog.read();
@@ -35,11 +36,17 @@ impl Engine {
                 return Ok(None);
             }
             Some(&KeyOwner::Camera(id)) => match catalog.sub_accounts.get(&id) {
-                Some(sub) => (&sub.row.sk, Who::Camera { sub_account: id }),
+                Some(sub) => {
+                    not_suspended(&catalog, sub.row.account)?;
+                    (&sub.row.sk, Who::Camera { sub_account: id })
+                }
                 None => return Ok(None),
             },
             Some(&KeyOwner::Administrator(id)) => match catalog.accounts.get(&id).and_then(|a| a.admin.as_ref()) {
-                Some((_, sk)) => (sk, Who::Administrator { account: id }),
+                Some((_, sk)) => {
+                    not_suspended(&catalog, id)?;
+                    (sk, Who::Administrator { account: id })
+                }
                 None => return Ok(None),
             },
         };
@@ -62,6 +69,8 @@ impl Engine {
         };
         let right = self.unseal(&password_context(&name), &sealed)?;
         if right.matches(password) {
+            // Last: whoever has not the password is not told.
+            not_suspended(&self.inner.store.catalog.read(), id)?;
             Ok(Caller::new(Who::Platform { account: id }))
         } else {
             Err(Refusal::WrongPassword.into())
@@ -110,6 +119,13 @@ impl Engine {
             return Err(Refusal::Forbidden.into());
         }
         bucket_ref(&catalog, name, bucket).ok_or(Error::Refused(Refusal::NoBucket))
+    }
+}
+
+fn not_suspended(catalog: &Catalog, id: AccountId) -> Result<()> {
+    match catalog.accounts.get(&id) {
+        Some(row) if row.suspended.is_some() => Err(Refusal::Suspended.into()),
+        _ => Ok(()),
     }
 }
 

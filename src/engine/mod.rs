@@ -1,6 +1,7 @@
 //! Every use case, once. All faces call it and only it. Absent: XML, status codes, HTML.
 
 mod accounts;
+mod audit;
 pub mod billing;
 mod buckets;
 pub mod courier;
@@ -30,6 +31,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use second_factor::NewSecondFactor;
@@ -37,10 +39,11 @@ pub use sessions::{SessionView, SignedIn};
 pub use survive::Abandoned;
 pub use turns::Turn;
 pub use types::{
-    AccountChanges, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion, Credential, Damage,
-    DeleteCondition, DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount, NewObject, ObjectInfo,
-    OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search, SearchPage, Status,
-    Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation, loops,
+    AccountChanges, AccountContents, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion,
+    Credential, Damage, DeleteCondition, DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount,
+    NewObject, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search,
+    SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation,
+    loops,
 };
 pub use upload::Upload;
 pub use users::{NewUser, UserView};

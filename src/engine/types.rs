@@ -395,6 +395,27 @@ pub struct AccountView {
     pub admin_ak: Option<String>,
     /// When it was opened, ms since 1970.
     pub created_ms: i64,
+    /// Since when it is suspended, ms since 1970.
+    pub suspended_ms: Option<i64>,
+}
+
+/// What an account holds, locked files too: all that a close takes away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AccountContents {
+    /// Its sub-accounts.
+    pub sub_accounts: u64,
+    /// Buckets of its own.
+    pub own_buckets: u64,
+    /// Files in all of them.
+    pub files: u64,
+    /// Their bytes, stored parts of uploads too.
+    pub bytes: u64,
+    /// Locked files among them.
+    pub locked_files: u64,
+    /// Their bytes.
+    pub locked_bytes: u64,
+    /// When the last upload was completed, ms since 1970.
+    pub last_upload_ms: Option<i64>,
 }
 
 /// A sub-account as operations staff see it.

@@ -60,6 +60,7 @@ macro_rules! codes {
 codes! {
     AccessDenied 403,
     AccessForbidden 403,
+    AccountProblem 403,
     AuthorizationHeaderMalformed 400,
     AuthorizationQueryParametersError 400,
     BadDigest 400,
@@ -203,6 +204,7 @@ fn code_of(refusal: &Refusal) -> Code {
         Refusal::TooManyBuckets { .. } => Code::TooManyBuckets,
         Refusal::BucketNotEmpty => Code::BucketNotEmpty,
         Refusal::NoKey => Code::InvalidAccessKeyId,
+        Refusal::Suspended => Code::AccountProblem,
         Refusal::Forbidden | Refusal::Locked => Code::AccessDenied,
         Refusal::Full { .. } | Refusal::LargerThanTheSpace { .. } | Refusal::AccountSpace { .. } => Code::QuotaExceeded,
         Refusal::TooLarge => Code::EntityTooLarge,
@@ -335,10 +337,11 @@ mod tests {
     }
 
     #[test]
-    fn a_full_space_is_quota_exceeded_and_a_locked_file_access_denied() {
+    fn a_full_space_a_locked_file_and_a_suspended_account_have_s3s_own_words() {
         let full = S3Error::from(Refusal::Full { granted: Bytes::new(1) });
         assert_eq!((full.code().name(), full.code().status().as_u16()), ("QuotaExceeded", 403));
         assert_eq!(S3Error::from(Refusal::Locked).code().name(), "AccessDenied");
+        assert_eq!(S3Error::from(Refusal::Suspended).code().name(), "AccountProblem");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
         (R::NothingToClear, O::ClearSubAccountFiles) => Result(5),
         (R::LoopMode, O::ClearSubAccountFiles) => Result(6),
         (R::PageTooLarge, O::SearchSubAccountFiles) => ClientFault,
+        // The contract has no number for it, and a wrong one would send people looking for a wrong password.
+        (R::Suspended, _) => ClientFault,
         // Another operation's refusals.
         (
             R::AccountSpace { .. }
@@ -113,5 +115,6 @@ mod tests {
         }
         assert_eq!(told(O::SearchSubAccountFiles, &Refusal::PageTooLarge), Told::ClientFault);
         assert_eq!(told(O::LockSubAccountFile, &Refusal::Locked), Told::Unforeseen);
+        assert_eq!(told(O::OpenSubAccount, &Refusal::Suspended), Told::ClientFault);
     }
 }

@@ -6,6 +6,7 @@ mod billing;
 mod crash;
 mod expiry;
 mod faults;
+mod office;
 mod own_buckets;
 mod rig;
 mod space;

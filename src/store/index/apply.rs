@@ -670,9 +670,7 @@ impl<'t> Apply<'t> {
 
     fn audit(&mut self, entry: &[u8]) -> Result<(), StoreError> {
         let before = self.tables.meta.get(meta::AUDIT_CHAIN)?.map_or_else(|| vec![0; 32], |v| v.value().to_vec());
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&before).update(&self.seq.to_be_bytes()).update(&self.now.millis().to_be_bytes()).update(entry);
-        let chain = *hasher.finalize().as_bytes();
+        let chain = super::audit_chain(&before, self.seq, self.now, entry);
         let mut value = Encoder::default();
         value.i64(self.now.millis()).raw(&chain).raw(entry);
         self.tables.audit.insert(keys::number(self.seq).as_slice(), value.0.as_slice())?;

@@ -103,6 +103,13 @@ pub mod meta {
     pub const AUDIT_CHAIN: &[u8] = b"audit-chain";
 }
 
+/// What stands with a line of the audit log: a sum over the line and what stands with the line before.
+pub fn audit_chain(before: &[u8], seq: u64, time: Timestamp, entry: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before).update(&seq.to_be_bytes()).update(&time.millis().to_be_bytes()).update(entry);
+    *hasher.finalize().as_bytes()
+}
+
 /// The bucket of a sub-account that holds this kind of file: its id carries the sub-account's.
 pub fn bucket_of(sub_account: SubAccountId, media: Media) -> BucketId {
     BucketId::new(sub_account.get() * 4 + rows::slot(media) as u64)

@@ -56,6 +56,8 @@ pub struct AccountRow {
     /// The administration key: AK, and SK sealed under the master key.
     pub admin: Option<(AccessKey, Vec<u8>)>,
     pub created: Timestamp,
+    /// Since when neither its password nor its keys are taken.
+    pub suspended: Option<Timestamp>,
 }
 
 /// A camera's sub-account.
@@ -282,6 +284,7 @@ fn put_checksum(out: &mut Encoder, checksum: Option<&Checksum>) {
 
 impl Row for AccountRow {
     const WHAT: &'static str = "account row";
+    const FORMAT: u8 = 2;
 
     fn write(&self, out: &mut Encoder) {
         out.text(self.name.as_str()).bytes(&self.password).u32(self.space.get()).u32(self.max_sub_accounts);
@@ -298,9 +301,23 @@ impl Row for AccountRow {
             o.text(ak.as_str()).bytes(sk);
         });
         out.i64(self.created.millis());
+        out.option(self.suspended, |o, since| {
+            o.i64(since.millis());
+        });
     }
 
     fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        Self::read_format(Self::FORMAT, input)
+    }
+
+    fn read_older(format: u8, input: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        if format == 1 { Self::read_format(format, input) } else { Err(Malformed(Self::WHAT)) }
+    }
+}
+
+impl AccountRow {
+    /// Format 1 knew of no suspension.
+    fn read_format(format: u8, input: &mut Decoder<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             name: input.parsed()?,
             password: input.bytes()?.to_vec(),
@@ -317,6 +334,7 @@ impl Row for AccountRow {
             },
             admin: input.option(|i| Ok((i.parsed()?, i.bytes()?.to_vec())))?,
             created: timestamp(input)?,
+            suspended: if format == 1 { None } else { input.option(timestamp)? },
         })
     }
 }
@@ -688,8 +706,16 @@ mod tests {
             callback: CallbackProfile { gbk: true, ..CallbackProfile::default() },
             admin: Some(("AK".parse().unwrap(), vec![3])),
             created: Timestamp::from_millis(1),
+            suspended: Some(Timestamp::from_millis(2)),
         };
-        assert_eq!(AccountRow::decode(&account.encode()), Ok(account));
+        assert_eq!(AccountRow::decode(&account.encode()), Ok(account.clone()));
+        // Format 1 ended before the suspension.
+        let mut old = AccountRow { suspended: None, ..account.clone() }.encode();
+        assert_eq!((old.first().copied(), old.pop()), (Some(2), Some(0)));
+        old[0] = 1;
+        assert_eq!(AccountRow::decode(&old), Ok(AccountRow { suspended: None, ..account }));
+        old[0] = 3;
+        assert!(AccountRow::decode(&old).is_err());
         let alert = AlertRow {
             sub_account: SubAccountId::new(1),
             account: AccountId::new(2),

@@ -4,9 +4,9 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata}
 
 use super::apply::{object_key, unlocked_key, unlocked_value};
 use super::rows::{AlertRow, ObjectRow, PartRow, Row, TrashRow, UploadRow};
-use super::{Definition, after_prefix, definitions, keys, time_counts};
+use super::{Definition, after_prefix, definitions, keys, meta, time_counts};
 use crate::domain::{AlertId, BucketId, Bytes, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId};
-use crate::store::codec::Decoder;
+use crate::store::codec::{Decoder, Malformed};
 use crate::store::error::StoreError;
 use crate::store::volume::record::Segment;
 
@@ -37,6 +37,28 @@ pub struct ListPage {
     pub prefixes: Vec<String>,
     /// The last key or prefix where there is more.
     pub next: Option<String>,
+}
+
+/// A line of the audit log, as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct AuditLine<'a> {
+    /// Its sequence.
+    pub seq: u64,
+    /// When.
+    pub time: Timestamp,
+    /// See [`super::audit_chain`].
+    pub chain: &'a [u8; 32],
+    /// What.
+    pub json: &'a [u8],
+}
+
+impl<'a> AuditLine<'a> {
+    fn read(key: &[u8], value: &'a [u8]) -> Result<Self, StoreError> {
+        let mut input = Decoder::new(value, "audit row");
+        let time = Timestamp::from_millis(input.i64()?);
+        let chain = input.raw(32)?.try_into().map_err(|_| Malformed("audit row"))?;
+        Ok(Self { seq: Decoder::new(key, "audit key").u64()?, time, chain, json: input.rest() })
+    }
 }
 
 impl View {
@@ -257,6 +279,41 @@ impl View {
             out.push((Decoder::new(key.value(), "audit key").u64()?, time, input.rest().to_vec()));
         }
         Ok(out)
+    }
+
+    /// Lines of the audit log older than number `before`, newest first, while `more` says so. Whether the end came.
+    pub fn audit_before(
+        &self,
+        before: Option<u64>,
+        mut more: impl FnMut(AuditLine<'_>) -> bool,
+    ) -> Result<bool, StoreError> {
+        let table = self.rows(definitions::audit)?;
+        let end = keys::number(before.unwrap_or(u64::MAX));
+        for entry in table.range::<&[u8]>(..end.as_slice())?.rev() {
+            let (key, value) = entry?;
+            if !more(AuditLine::read(key.value(), value.value())?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The whole audit log, oldest first, while `more` says so.
+    pub fn audit_all(&self, mut more: impl FnMut(AuditLine<'_>) -> bool) -> Result<(), StoreError> {
+        for entry in self.rows(definitions::audit)?.iter()? {
+            let (key, value) = entry?;
+            if !more(AuditLine::read(key.value(), value.value())?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain that the audit log ends in.
+    pub fn audit_end(&self) -> Result<Option<[u8; 32]>, StoreError> {
+        let table = self.txn.open_table(definitions::meta)?;
+        let end = table.get(meta::AUDIT_CHAIN)?;
+        Ok(end.and_then(|chain| chain.value().try_into().ok()))
     }
 
     /// The oldest unlocked files of a sub-account up to commit `upto`: creation, id, size.
