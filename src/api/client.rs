@@ -136,6 +136,17 @@ impl Client {
         self.call(Method::GET, &format!("/audit?most={most}"), None::<&()>).await
     }
 
+    /// `POST /api/v1/audit/verify`
+    pub async fn verify_audit(&self) -> Answer {
+        self.call(Method::POST, "/audit/verify", None::<&()>).await
+    }
+
+    /// `POST /api/v1/accounts/NAME/suspend` or `…/resume`
+    pub async fn suspend_account(&self, name: &str, suspended: bool) -> Answer {
+        let word = if suspended { "suspend" } else { "resume" };
+        self.call(Method::POST, &format!("/accounts/{}/{word}", part(name)), None::<&()>).await
+    }
+
     /// `POST /api/v1/index/check`
     pub async fn check(&self) -> Answer {
         self.call(Method::POST, "/index/check", None::<&()>).await

@@ -3,6 +3,7 @@
 
 mod client;
 mod door;
+mod office;
 mod openapi;
 mod refusal;
 mod routes;

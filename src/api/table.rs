@@ -10,7 +10,7 @@ use http::Method;
 use super::door::{Door, Rule, admit};
 use super::refusal::No;
 use super::routes::{self, Control};
-use super::{openapi, users};
+use super::{office, openapi, users};
 use crate::domain::Action;
 
 /// What one must be to be answered.
@@ -128,6 +128,7 @@ const ACCOUNT: &[Field] = &[
     ("callback", "object", "how its platform wants them written"),
     ("admin_ak", "string?", "its administration key's AK"),
     ("created_ms", "integer", "when it was opened, ms since 1970"),
+    ("suspended_ms", "integer?", "since when it is suspended, ms since 1970"),
 ];
 const SUB_ACCOUNT: &[Field] = &[
     ("ak", "string", "S3AK"),
@@ -190,6 +191,24 @@ const AUDIT: &[Field] = &[
     ("what", "string", "what was done"),
     ("target", "string", "on what"),
     ("outcome", "string", "what came of it"),
+];
+const CONTENTS: &[Field] = &[
+    ("sub_accounts", "integer", "its sub-accounts"),
+    ("own_buckets", "integer", "buckets of its own"),
+    ("files", "integer", "files in all of them"),
+    ("bytes", "integer", "their bytes, parts of uploads too"),
+    ("locked_files", "integer", "locked files among them: a close takes them too"),
+    ("locked_bytes", "integer", "their bytes"),
+    ("last_upload_ms", "integer?", "when the last upload was completed, ms since 1970"),
+];
+const AUDIT_FILTER: &[Field] = &[
+    ("who", "string?", "who, whole"),
+    ("what", "string?", "a part of what was done, in either case"),
+    ("target", "string?", "a part of what it was done on, in either case"),
+    ("from_ms", "integer?", "not before this, ms since 1970"),
+    ("until_ms", "integer?", "before this, ms since 1970"),
+    ("before", "integer?", "next of the page before"),
+    ("most", "integer?", "at most so many, 1 to 1000; 100"),
 ];
 const KEY: &[Field] = &[("ak", "string", "access key"), ("sk", "string", "secret key")];
 const MOST: &[Field] = &[("most", "integer?", "at most so many, 1 to 100000; 100")];
@@ -337,6 +356,30 @@ pub(super) fn table() -> Vec<Route> {
             routes::list_sub_accounts,
         )
         .gives(Many(SUB_ACCOUNT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/suspend",
+            role(Action::ManageAccounts),
+            "take neither its password nor its keys any more; its files stay",
+            office::suspend,
+        )
+        .gives(One(ACCOUNT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/resume",
+            role(Action::ManageAccounts),
+            "let a suspended account go on",
+            office::resume,
+        )
+        .gives(One(ACCOUNT)),
+        Route::new(
+            get.clone(),
+            "/api/v1/accounts/{name}/contents",
+            role(Action::ManageAccounts),
+            "what would go with it if it were closed now",
+            office::contents,
+        )
+        .gives(One(CONTENTS)),
         // --- sub-accounts ---
         Route::new(
             post.clone(),
@@ -411,6 +454,31 @@ pub(super) fn table() -> Vec<Route> {
             routes::resend_alert,
         )
         .gives(One(&[("resent", "integer", "its number")])),
+        Route::new(
+            get.clone(),
+            "/api/v1/audit/page",
+            role(Action::SeeAudit),
+            "a page of the audit log, newest first; of an account's users: what is the account's",
+            office::audit_page,
+        )
+        .takes(AUDIT_FILTER)
+        .gives(One(&[
+            ("lines", "array", "lines as of the audit log, each with its number"),
+            ("next", "integer?", "where to go on; absent at the end"),
+        ])),
+        Route::new(
+            post.clone(),
+            "/api/v1/audit/verify",
+            // Of the whole box, so that those of one account may not.
+            role(Action::SeeOverview),
+            "hold the audit log against its chain",
+            office::verify_audit,
+        )
+        .gives(One(&[
+            ("lines", "integer", "lines looked at"),
+            ("broken_at", "integer?", "the first that is not as it was written, or follows one that is missing"),
+            ("cut_off", "boolean", "whether lines at the end are missing"),
+        ])),
         Route::new(get, "/api/v1/audit", role(Action::SeeAudit), "the audit log, newest first", routes::list_audit)
             .takes(MOST)
             .gives(Many(AUDIT)),

@@ -22,6 +22,10 @@ pub enum Command {
     Modify(Box<Modify>),
     /// Close an account and all its sub-accounts, with their files
     Close(Close),
+    /// Take neither the password nor the keys of an account any more; its files stay
+    Suspend(Named),
+    /// Let a suspended account go on
+    Resume(Named),
     /// The administration key of an account; made at the first call
     Key(Named),
 }
@@ -122,6 +126,8 @@ pub async fn run(command: Command, config: &Config) -> Done {
             let answer = reached.client.modify_account(&modify.name, &changes).await;
             show(modify.json, &reached.end(answer).await?, one)
         }
+        Command::Suspend(Named { name, json }) => suspend(&name, true, json, config).await,
+        Command::Resume(Named { name, json }) => suspend(&name, false, json, config).await,
         Command::Close(close) => close_account(close, config).await,
         Command::Key(Named { name, json }) => {
             let reached = either(config).await?;
@@ -176,6 +182,12 @@ async fn open_account(open: Open, config: &Config) -> Done {
     })
 }
 
+async fn suspend(name: &str, suspended: bool, json: Json, config: &Config) -> Done {
+    let reached = either(config).await?;
+    let answer = reached.client.suspend_account(name, suspended).await;
+    show(json, &reached.end(answer).await?, one)
+}
+
 async fn close_account(close: Close, config: &Config) -> Done {
     if !close.yes && std::io::stdin().is_terminal() && !confirmed(&close.name)? {
         return Err("nothing was closed".to_owned());
@@ -212,6 +224,10 @@ fn list(accounts: &Value) -> String {
     table(&["ACCOUNT", "SPACE", "HANDED OUT", "FREE", "USED", "FILES", "SUB-ACCOUNTS"], &rows)
 }
 
+fn since(suspended: &Value) -> String {
+    format!("since {}", time(suspended))
+}
+
 fn one(a: &Value) -> String {
     let gb = |key: &str| format!("{} GB", text(&a[key]));
     let callback = &a["callback"];
@@ -219,6 +235,7 @@ fn one(a: &Value) -> String {
     let either = |key: &str, yes: &str, no: &str| if callback[key] == true { yes.to_owned() } else { no.to_owned() };
     pairs(&[
         ("account", text(&a["account"])),
+        ("suspended", if a["suspended_ms"].is_null() { "no".to_owned() } else { since(&a["suspended_ms"]) }),
         ("space", gb("space_gb")),
         ("handed out", gb("handed_out_gb")),
         ("free", gb("free_gb")),

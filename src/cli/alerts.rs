@@ -1,9 +1,11 @@
 //! `kandian alerts` and `kandian audit`
 
+use std::process::ExitCode;
+
 use serde_json::Value;
 
 use super::output::{Done, Json, show, table, text, time};
-use super::reach::server;
+use super::reach::{either, server};
 use crate::config::Config;
 
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +25,8 @@ pub enum Alerts {
 pub enum Audit {
     /// The audit log, the newest first
     List(List),
+    /// Hold the audit log against its chain; exit 1 where a line was changed or is missing
+    Verify(Json),
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,10 +58,36 @@ pub async fn run(command: Alerts, config: &Config) -> Done {
     }
 }
 
-pub async fn run_audit(Audit::List(list): Audit, config: &Config) -> Done {
+pub async fn run_audit(command: Audit, config: &Config) -> Done {
+    let list = match command {
+        Audit::List(list) => list,
+        Audit::Verify(json) => return verify(json, config).await,
+    };
     let reached = server(config).await?;
     let answer = reached.client.audit(list.most()).await;
     show(list.json, &reached.end(answer).await?, audit)
+}
+
+async fn verify(json: Json, config: &Config) -> Done {
+    let reached = either(config).await?;
+    let answer = reached.client.verify_audit().await;
+    let answer = reached.end(answer).await?;
+    let verdict: Value = serde_json::from_str(&answer).map_err(|error| format!("the answer is not JSON: {error}"))?;
+    show(json, &answer, verdict_words)?;
+    let sound = verdict["broken_at"].is_null() && verdict["cut_off"] == false;
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn verdict_words(verdict: &Value) -> String {
+    let mut words = format!("{} lines\n", text(&verdict["lines"]));
+    if !verdict["broken_at"].is_null() {
+        let number = text(&verdict["broken_at"]);
+        words.push_str(&format!("line {number} is not as it was written, or the line before it is missing\n"));
+    }
+    if verdict["cut_off"] == true {
+        words.push_str("lines at the end are missing\n");
+    }
+    words
 }
 
 fn alerts(all: &Value) -> String {
