@@ -2,6 +2,7 @@
 
 pub mod china_time;
 pub mod form;
+pub mod media;
 pub mod post_policy;
 pub mod range;
 pub mod s3_checksum;
@@ -9,3 +10,4 @@ pub mod s3_time;
 pub mod s3_xml;
 pub mod sig;
 pub mod soap;
+pub mod zip;
