@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::domain::Refusal;
 use crate::domain::billing::BillingRefusal;
+use crate::domain::files::FilesRefusal;
 use crate::domain::users::UserRefusal;
 use crate::engine::Error;
 
@@ -113,8 +114,19 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::BadChecksum { .. } => (StatusCode::BAD_REQUEST, "bad_checksum"),
         Refusal::OtherSize { .. } => (StatusCode::BAD_REQUEST, "other_size"),
         Refusal::User(refusal) => user_word(refusal),
+        Refusal::Files(refusal) => files_word(refusal),
         Refusal::Billing(refusal) => billing_word(refusal),
         Refusal::WrongLength => (StatusCode::BAD_REQUEST, "wrong_length"),
+    }
+}
+
+fn files_word(refusal: &FilesRefusal) -> (StatusCode, &'static str) {
+    match refusal {
+        FilesRefusal::TooMany { .. } => (StatusCode::CONFLICT, "too_many_files"),
+        FilesRefusal::TooLarge { .. } => (StatusCode::CONFLICT, "too_many_bytes"),
+        FilesRefusal::NotConfirmed => (StatusCode::CONFLICT, "not_confirmed"),
+        FilesRefusal::NoReason => (StatusCode::BAD_REQUEST, "no_reason"),
+        FilesRefusal::NothingChosen => (StatusCode::BAD_REQUEST, "nothing_chosen"),
     }
 }
 

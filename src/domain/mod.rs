@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod billing;
+pub mod files;
 pub mod ids;
 pub mod limits;
 pub mod object;

@@ -2,6 +2,7 @@
 
 use super::billing::BillingRefusal;
 use super::units::{Bytes, Gigabytes};
+use super::files::FilesRefusal;
 use super::users::UserRefusal;
 
 /// Why a use case said no. Nothing was changed.
@@ -157,6 +158,9 @@ pub enum Refusal {
     /// Of users and sessions of the portals; no other plane meets it.
     #[error(transparent)]
     User(UserRefusal),
+    /// Of the files' pages; no other plane meets it.
+    #[error(transparent)]
+    Files(#[from] FilesRefusal),
     /// Of settlement; no other plane meets it.
     #[error(transparent)]
     Billing(BillingRefusal),

@@ -10,6 +10,7 @@ mod download;
 mod identity;
 mod keyring;
 mod listing;
+mod media;
 mod multipart;
 mod pins;
 mod reconcilers;
@@ -34,6 +35,10 @@ use tokio_util::task::TaskTracker;
 pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
+pub use media::{
+    Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason, Packed, Played,
+    Reading,
+};
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
 pub use survive::Abandoned;
@@ -86,6 +91,7 @@ struct Inner {
     urls: RwLock<PublicUrls>,
     pins: Arc<Pins>,
     keyring: KeyRing,
+    media: media::Memory,
     turns: turns::Turns,
     request_ids: RequestIds,
     /// Passwords that are being hashed take their turns: each fills memory.
@@ -140,6 +146,7 @@ impl Engine {
                 urls: RwLock::new(urls),
                 pins: Arc::default(),
                 keyring: KeyRing::default(),
+                media: media::Memory::default(),
                 turns: turns::Turns::default(),
                 request_ids,
                 hashing: tokio::sync::Semaphore::new(users::HASHES_AT_A_TIME),
@@ -261,18 +268,19 @@ impl Engine {
     }
 
     /// The line that a change by a key leaves in the audit log, as an event of the change itself: it is written with
-    /// it, by the same sync. Callers without a key have their lines from their own plane.
+    /// it, by the same sync. So do those of a user of the portals; other callers have their lines from their own plane.
     fn audited(&self, caller: &Caller, what: &str, target: String) -> Option<Event> {
         let who = {
             let catalog = self.inner.store.catalog.read();
             match caller.who {
-                types::Who::Camera { sub_account } => catalog.sub_accounts.get(&sub_account)?.row.ak.clone(),
-                types::Who::Administrator { account } => catalog.accounts.get(&account)?.admin.as_ref()?.0.clone(),
-                types::Who::Platform { .. } | types::Who::User { .. } | types::Who::Operator => return None,
+                types::Who::Camera { sub_account } => catalog.sub_accounts.get(&sub_account)?.row.ak.as_str().to_owned(),
+                types::Who::Administrator { account } => catalog.accounts.get(&account)?.admin.as_ref()?.0.as_str().to_owned(),
+                types::Who::User { ref name, .. } => name.to_string(),
+                types::Who::Platform { .. } | types::Who::Operator => return None,
             }
         };
         let entry = AuditEntry {
-            who: who.as_str().to_owned(),
+            who,
             from: caller.from.map_or_else(|| "-".to_owned(), |from| from.to_string()),
             what: what.to_owned(),
             target,

@@ -229,6 +229,7 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::LoopMode
         | Refusal::NothingToClear
         | Refusal::User(_)
+        | Refusal::Files(_)
         | Refusal::Billing(_)
         | Refusal::PageTooLarge => Code::InvalidRequest,
     }

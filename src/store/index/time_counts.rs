@@ -96,6 +96,24 @@ pub fn before(table: &impl ReadableTable<Key, Key>, bucket: BucketId, second: i6
     Ok(total)
 }
 
+/// The slots of 256 seconds that touch these seconds (both included) and have files: where each begins, how many.
+pub fn slots(
+    table: &impl ReadableTable<Key, Key>,
+    bucket: BucketId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<(i64, u64)>, StoreError> {
+    let (first, last) = (ordered(from) >> shift(1), ordered(to) >> shift(1));
+    let mut out = Vec::new();
+    for entry in table.range(node(bucket, 1, first).as_slice()..=node(bucket, 1, last).as_slice())? {
+        let (key, value) = entry?;
+        let mut input = Decoder::new(key.value(), "time count key");
+        input.raw(9)?;
+        out.push((unordered(input.u64()? << BITS), count_of(value.value())?));
+    }
+    Ok(out)
+}
+
 /// The second in which the file of this rank (from 0, oldest first) lies, and how many files of
 /// that second come before it; `None` past the last.
 pub fn find(

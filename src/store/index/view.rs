@@ -184,6 +184,40 @@ impl View {
         Ok((total, files))
     }
 
+    /// Files of each of these spans of whole seconds (the end excluded), which follow one another.
+    pub fn counts(&self, bucket: BucketId, edges: &[i64]) -> Result<Vec<u64>, StoreError> {
+        let table = self.rows(definitions::time_counts)?;
+        let before = edges.iter().map(|&edge| time_counts::before(&table, bucket, edge));
+        let before: Vec<u64> = before.collect::<Result<_, _>>()?;
+        Ok(before.iter().zip(before.iter().skip(1)).map(|(a, b)| b.saturating_sub(*a)).collect())
+    }
+
+    /// Files of the slots of 256 seconds that touch these whole seconds (both included): where a slot begins, how many.
+    pub fn slots(&self, bucket: BucketId, from: i64, to: i64) -> Result<Vec<(i64, u64)>, StoreError> {
+        time_counts::slots(&self.rows(definitions::time_counts)?, bucket, from, to)
+    }
+
+    /// When the unlocked files of a bucket were stored, of this time (the end excluded), at most so many.
+    pub fn unlocked_between(
+        &self,
+        bucket: BucketId,
+        from: Timestamp,
+        to: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Timestamp>, StoreError> {
+        let table = self.rows(definitions::unlocked)?;
+        let owner = super::owner_of(bucket);
+        let edge = |at| keys::unlocked(owner, at, ObjectId::new(0));
+        let mut out = Vec::new();
+        for entry in table.range(edge(from).as_slice()..edge(to).as_slice())?.take(most) {
+            let (key, value) = entry?;
+            if unlocked_value(value.value())?.0 == bucket {
+                out.push(unlocked_key(key.value())?.0);
+            }
+        }
+        Ok(out)
+    }
+
     /// A multipart upload's row.
     pub fn upload(&self, bucket: BucketId, upload: UploadId) -> Result<Option<UploadRow>, StoreError> {
         self.get(definitions::uploads, &keys::upload(bucket, upload))
