@@ -70,6 +70,7 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
             | R::OtherChecksum { .. }
             | R::BadChecksum { .. }
             | R::OtherSize { .. }
+            | R::Files(_)
             | R::WrongLength,
             _,
         ) => Unforeseen,

@@ -7,6 +7,7 @@ mod crash;
 mod expiry;
 mod faults;
 mod office;
+mod media;
 mod own_buckets;
 mod rig;
 mod space;
