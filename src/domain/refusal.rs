@@ -1,8 +1,8 @@
 //! The reasons for a no, in the shop's words. Each plane has one exhaustive table of its own words.
 
 use super::billing::BillingRefusal;
-use super::units::{Bytes, Gigabytes};
 use super::files::FilesRefusal;
+use super::units::{Bytes, Gigabytes};
 use super::users::UserRefusal;
 
 /// Why a use case said no. Nothing was changed.

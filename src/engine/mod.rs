@@ -36,8 +36,8 @@ pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
 pub use courier::{Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use media::{
-    Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason, Packed, Played,
-    Reading,
+    Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason, Packed,
+    Played, Reading,
 };
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
@@ -273,8 +273,12 @@ impl Engine {
         let who = {
             let catalog = self.inner.store.catalog.read();
             match caller.who {
-                types::Who::Camera { sub_account } => catalog.sub_accounts.get(&sub_account)?.row.ak.as_str().to_owned(),
-                types::Who::Administrator { account } => catalog.accounts.get(&account)?.admin.as_ref()?.0.as_str().to_owned(),
+                types::Who::Camera { sub_account } => {
+                    catalog.sub_accounts.get(&sub_account)?.row.ak.as_str().to_owned()
+                }
+                types::Who::Administrator { account } => {
+                    catalog.accounts.get(&account)?.admin.as_ref()?.0.as_str().to_owned()
+                }
                 types::Who::User { ref name, .. } => name.to_string(),
                 types::Who::Platform { .. } | types::Who::Operator => return None,
             }

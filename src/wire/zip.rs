@@ -227,7 +227,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.zip");
         std::fs::write(&path, bytes).unwrap();
-        let program = format!("import sys,zipfile\nz=zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n{script}");
+        let program =
+            format!("import sys,zipfile\nz=zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n{script}");
         let run = std::process::Command::new("python3").arg("-c").arg(program).arg(&path).output().unwrap();
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         if let Ok(run) = std::process::Command::new("unzip").arg("-tq").arg(&path).output() {
@@ -238,7 +239,8 @@ mod tests {
 
     #[test]
     fn others_read_what_we_write() {
-        let made = archive(&[("店/一.mp4", b"abc"), ("empty", b""), ("店/一.mp4", b"again"), ("a/b.TXT", &[7; 70_000])]);
+        let made =
+            archive(&[("店/一.mp4", b"abc"), ("empty", b""), ("店/一.mp4", b"again"), ("a/b.TXT", &[7; 70_000])]);
         let told = python(&made, "for i in z.infolist(): print(i.filename,i.file_size,i.date_time)");
         let when = "(2014, 3, 28, 14, 30, 6)";
         let right = [("店/一.mp4", 3), ("empty", 0), ("店/一 (2).mp4", 5), ("a/b.TXT", 70_000)];

@@ -129,9 +129,7 @@ impl Engine {
         if lock == Lock::Open {
             let books = self.inner.books.clone();
             blocking(move || {
-                books.change(|changes| {
-                    ids.iter().try_for_each(|id| changes.remove::<LockReason>(id).map(|_| ()))
-                })?;
+                books.change(|changes| ids.iter().try_for_each(|id| changes.remove::<LockReason>(id).map(|_| ())))?;
                 Ok(())
             })
             .await?;
@@ -146,7 +144,13 @@ impl Engine {
 
     /// Deletes what is chosen, is not locked, and was there at the preview (`upto`). `typed` is the camera's AK, typed by
     /// a hand that means it.
-    pub async fn delete_files(&self, caller: &Caller, chosen: &Chosen, upto: u64, typed: &str) -> Result<DeletionReport> {
+    pub async fn delete_files(
+        &self,
+        caller: &Caller,
+        chosen: &Chosen,
+        upto: u64,
+        typed: &str,
+    ) -> Result<DeletionReport> {
         let cameras: Vec<&str> = match chosen {
             Chosen::Names(names) => names.iter().map(|name| name.ak.as_str()).collect(),
             Chosen::Matching(filter) => vec![filter.ak.as_str()],

@@ -44,8 +44,14 @@ impl Engine {
             let (first, last) = FileFilter::of("", Media::Recording).seconds();
             let (before, _) = view.search(bucket, first, day.start - 1, u64::MAX, 0)?;
             let (files, _) = view.search(bucket, day.start, day.end - 1, u64::MAX, 0)?;
-            let mut out =
-                DayView { from: day.start, to, files, spans: Vec::new(), cadence: None, rolled_up: files > ONE_BY_ONE_MAX };
+            let mut out = DayView {
+                from: day.start,
+                to,
+                files,
+                spans: Vec::new(),
+                cadence: None,
+                rolled_up: files > ONE_BY_ONE_MAX,
+            };
             if out.rolled_up {
                 let open = |from, to| {
                     let [from, to] = [from, to].map(Timestamp::from_seconds);

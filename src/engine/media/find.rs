@@ -122,7 +122,9 @@ impl Engine {
             let first = before.saturating_sub(1);
             // Its second may have many files; one of a bench, not of a camera.
             let (_, files) = view.search(shelf.bucket.id, from, to, first, 1000)?;
-            let Some(place) = files.iter().position(|(found, _)| found.as_str() == key) else { return Ok([None, None]) };
+            let Some(place) = files.iter().position(|(found, _)| found.as_str() == key) else {
+                return Ok([None, None]);
+            };
             let view = |at: Option<usize>| at.and_then(|at| files.get(at)).map(|(key, row)| shelf.view(key, row));
             Ok([view(place.checked_sub(1)), view(place.checked_add(1))])
         })

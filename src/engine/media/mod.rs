@@ -178,8 +178,7 @@ impl FileFilter {
 
     /// Whether a file in the time is meant.
     fn takes(&self, name: &str, key: &ObjectKey, lock: Lock) -> bool {
-        self.lock.is_none_or(|wanted| wanted == lock)
-            && (name.is_empty() || key.as_str().to_lowercase().contains(name))
+        self.lock.is_none_or(|wanted| wanted == lock) && (name.is_empty() || key.as_str().to_lowercase().contains(name))
     }
 }
 

@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 
 use super::Shelf;
 use crate::domain::{Action, Media, ObjectKey, Refusal};
-use crate::engine::{AuditEntry, Caller, Engine, ObjectReader, Result};
 use crate::engine::types::Who;
+use crate::engine::{AuditEntry, Caller, Engine, ObjectReader, Result};
 use crate::wire::media::{Info, Probe, Step};
 
 /// Lines remembered of an hour; past that a file may have a second one.
@@ -33,7 +33,14 @@ pub struct Played {
 impl Engine {
     /// Opens a file to be played or downloaded. It has a line in the audit log, one a user, file and hour: a player
     /// asks for many ranges.
-    pub async fn read_file(&self, caller: &Caller, ak: &str, media: Media, key: &str, reading: Reading) -> Result<Played> {
+    pub async fn read_file(
+        &self,
+        caller: &Caller,
+        ak: &str,
+        media: Media,
+        key: &str,
+        reading: Reading,
+    ) -> Result<Played> {
         let shelf = self.shelf(caller, Action::SeeFiles, ak, media)?;
         let key: ObjectKey = key.parse().map_err(|_| Refusal::NoFile)?;
         let reader = self.open_object(caller, &shelf.bucket, &key).await?;
@@ -50,7 +57,13 @@ impl Engine {
         self.probed(caller, &shelf, &key, &reader).await
     }
 
-    async fn probed(&self, caller: &Caller, shelf: &Shelf, key: &ObjectKey, reader: &ObjectReader) -> Result<Arc<Info>> {
+    async fn probed(
+        &self,
+        caller: &Caller,
+        shelf: &Shelf,
+        key: &ObjectKey,
+        reader: &ObjectReader,
+    ) -> Result<Arc<Info>> {
         let id = reader.info.id;
         if let Some(info) = self.inner.media.probed.get(&id) {
             return Ok(info);

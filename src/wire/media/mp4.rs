@@ -28,8 +28,7 @@ struct Track {
 pub(super) fn is_mp4(head: &[u8]) -> bool {
     let kind = head.get(4..8).unwrap_or_default();
     [b"ftyp", b"moov", b"styp", b"mdat", b"moof"].iter().any(|known| kind == *known)
-        || ([b"free", b"skip", b"wide"].iter().any(|known| kind == *known)
-            && header(head).is_some_and(|h| h.size >= 8))
+        || ([b"free", b"skip", b"wide"].iter().any(|known| kind == *known) && header(head).is_some_and(|h| h.size >= 8))
 }
 
 /// The head of the box that `bytes` begin with; `None` where they are too few, or it is none.
