@@ -108,9 +108,7 @@ async fn ask(rule: &Rule, request: &Parts) -> Result<Asker, No> {
             return Err(No::forbidden("form_token", "a change with the cookie needs the header x-form-token"));
         }
     }
-    if let Needs::Role(action) = rule.needs
-        && !signed.role.may(action)
-    {
+    if !rule.needs.are_met_by(signed.role) {
         return Err(Error::from(Refusal::Forbidden).into());
     }
     let caller = signed.caller.clone().seen_at(peer);

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::refusal::json_response;
 use super::table::{Field, Gives, Needs, On, Route, table};
+use crate::domain::Role;
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
 
@@ -67,9 +68,9 @@ fn operation(route: &Route) -> Value {
         out["security"] = json!([{"bearer": []}, {"cookie": []}]);
         out["responses"]["401"] = no("nobody is signed in");
     }
-    if let Needs::Role(action) = route.needs {
+    if matches!(route.needs, Needs::Role(_) | Needs::Everywhere(_)) {
         let roles: Vec<&str> =
-            crate::domain::Role::ALL.into_iter().filter(|role| role.may(action)).map(|role| role.word()).collect();
+            Role::ALL.into_iter().filter(|role| route.needs.are_met_by(*role)).map(Role::word).collect();
         out["description"] = json!(format!("For the roles: {}.", roles.join(", ")));
         out["x-roles"] = json!(roles);
         out["responses"]["403"] = no("the role may not");

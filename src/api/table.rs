@@ -10,8 +10,8 @@ use http::Method;
 use super::door::{Door, Rule, admit};
 use super::refusal::No;
 use super::routes::{self, Control};
-use super::{office, openapi, users};
-use crate::domain::Action;
+use super::{billing, files, office, openapi, users};
+use crate::domain::{Action, Role};
 
 /// What one must be to be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +20,21 @@ pub(super) enum Needs {
     Nothing,
     /// Anybody who is signed in; the use case says what is theirs.
     SignIn,
-    /// A role that may do this.
+    /// A role that may do this, in its own account where it is of one.
     Role(Action),
+    /// A role that may do this with the whole box.
+    Everywhere(Action),
+}
+
+impl Needs {
+    /// Whether this role is let in.
+    pub(super) fn are_met_by(self, role: Role) -> bool {
+        match self {
+            Self::Nothing | Self::SignIn => true,
+            Self::Role(action) => role.may(action),
+            Self::Everywhere(action) => role.may(action) && !role.of_one_account(),
+        }
+    }
 }
 
 /// Where a route is served.
@@ -209,6 +222,38 @@ const AUDIT_FILTER: &[Field] = &[
     ("until_ms", "integer?", "before this, ms since 1970"),
     ("before", "integer?", "next of the page before"),
     ("most", "integer?", "at most so many, 1 to 1000; 100"),
+];
+const TARIFF_NEW: &[Field] = &[
+    ("name", "string", "its name, that its versions share"),
+    ("basis", "string", "handed_out or used"),
+    ("rule", "object", "kind per_gb, tiers or package, with its prices; 厘"),
+    ("minimum_li", "integer?", "what a month costs at least, 厘"),
+    ("from", "string", "the first day, like 2026-11-25"),
+    ("to", "string?", "the first day on which it does not hold any more"),
+];
+const TARIFF: &[Field] = &[
+    ("version", "integer", "its number, that lines of statements name"),
+    ("name", "string", "its name, that its versions share"),
+    ("basis", "string", "handed_out or used"),
+    ("created_ms", "integer", "when it was entered, ms since 1970"),
+    ("by", "string", "by whom"),
+];
+const ASSIGNMENT: &[Field] = &[
+    ("account_id", "integer", "the account's number"),
+    ("account", "string", "its name"),
+    ("from", "string", "the first day"),
+    ("tariff", "string?", "the tariff's name"),
+    ("created_ms", "integer", "when it was entered, ms since 1970"),
+    ("by", "string", "by whom"),
+];
+const STATEMENT: &[Field] = &[
+    ("state", "string", "trial, issued, adjusted or settled"),
+    ("statement", "object", "the lines and the total"),
+    ("digest", "string", "SHA-256 of the canonical bytes, hex"),
+    ("canonical", "string", "the canonical bytes"),
+    ("over", "boolean", "whether the month can be issued"),
+    ("adjusted_li", "integer", "sum of the corrections, 厘"),
+    ("due_li", "integer", "what is due, 厘"),
 ];
 const KEY: &[Field] = &[("ak", "string", "access key"), ("sk", "string", "secret key")];
 const MOST: &[Field] = &[("most", "integer?", "at most so many, 1 to 100000; 100")];
@@ -441,6 +486,160 @@ pub(super) fn table() -> Vec<Route> {
         )
         .only(On::Sessions)
         .gives(One(KEY)),
+        // --- files ---
+        Route::new(
+            get.clone(),
+            "/api/v1/sub-accounts/{ak}/files",
+            role(Action::SeeFiles),
+            "its files by date (7.7)",
+            files::search,
+        )
+        .only(On::Sessions)
+        .takes(&[
+            ("media", "string?", "recording or picture"),
+            ("from_ms", "integer?", "from when, ms since 1970"),
+            ("to_ms", "integer?", "until when, ms since 1970"),
+            ("page", "integer?", "from 1"),
+            ("most", "integer?", "files of a page; 100"),
+        ])
+        .gives(One(&[("total", "integer", "all that match"), ("files", "array", "name, created_ms, bytes, locked")])),
+        Route::new(
+            post.clone(),
+            "/api/v1/sub-accounts/{ak}/files/lock",
+            role(Action::ChangeFiles),
+            "lock or unlock a file (7.8)",
+            files::lock,
+        )
+        .only(On::Sessions)
+        .takes(&[
+            ("name", "string", "the file's name"),
+            ("locked", "boolean", "whether it is to be locked"),
+            ("reason", "string?", "why, for the audit log"),
+        ]),
+        Route::new(
+            post.clone(),
+            "/api/v1/sub-accounts/{ak}/files/delete",
+            role(Action::ChangeFiles),
+            "delete files that are not locked",
+            files::delete,
+        )
+        .only(On::Sessions)
+        .takes(&[("media", "string", "recording or picture"), ("names", "array", "1 to 1000 names")])
+        .gives(Many(&[
+            ("name", "string", "which"),
+            ("deleted", "boolean", "whether it is gone"),
+            ("outcome", "string", "what came of it"),
+        ])),
+        // --- settlement ---
+        Route::new(
+            get.clone(),
+            "/api/v1/tariffs",
+            Needs::Everywhere(Action::SeeBilling),
+            "all versions of all tariffs",
+            billing::tariffs,
+        )
+        .gives(Many(TARIFF)),
+        Route::new(
+            post.clone(),
+            "/api/v1/tariffs",
+            role(Action::ManageBilling),
+            "enter a version",
+            billing::add_tariff,
+        )
+        .takes(TARIFF_NEW)
+        .gives(One(TARIFF)),
+        Route::new(
+            get.clone(),
+            "/api/v1/tariff-assignments",
+            Needs::Everywhere(Action::SeeBilling),
+            "who has which tariff from which day on",
+            billing::assignments,
+        )
+        .takes(&[("account", "string?", "of this account alone")])
+        .gives(Many(ASSIGNMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/tariff-assignments",
+            role(Action::ManageBilling),
+            "give an account a tariff from a day on",
+            billing::assign,
+        )
+        .takes(&[
+            ("account", "string", "its name, or @ and its number"),
+            ("tariff", "string?", "the tariff's name; none where it is not given"),
+            ("from", "string", "the first day, like 2026-11-25"),
+            ("to", "string?", "the first day after, where it ends"),
+        ])
+        .gives(One(ASSIGNMENT)),
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/{month}",
+            Needs::Everywhere(Action::SeeBilling),
+            "a month over all accounts",
+            billing::month,
+        )
+        .takes(&[("after", "integer?", "what next was"), ("most", "integer?", "rows, 200 at most; 100")]),
+        Route::new(
+            get.clone(),
+            "/api/v1/accounts/{name}/statements",
+            role(Action::SeeBilling),
+            "its issued statements, newest first",
+            billing::statements,
+        )
+        .gives(Many(&[])),
+        Route::new(
+            get.clone(),
+            "/api/v1/accounts/{name}/statements/{month}",
+            role(Action::SeeBilling),
+            "a statement; a trial where it is not issued",
+            billing::statement,
+        )
+        .gives(One(STATEMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/statements/{month}/issue",
+            role(Action::ManageBilling),
+            "issue a month",
+            billing::issue,
+        )
+        .gives(One(STATEMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/statements/{month}/adjust",
+            role(Action::ManageBilling),
+            "enter a correction",
+            billing::adjust,
+        )
+        .takes(&[("amount_li", "integer", "厘, either sign"), ("reason", "string", "why")])
+        .gives(One(STATEMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/statements/{month}/settle",
+            role(Action::ManageBilling),
+            "settle it; nothing is changed after",
+            billing::settle,
+        )
+        .gives(One(STATEMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/statements/{month}/verify",
+            role(Action::SeeBilling),
+            "compute an issued month again and compare the bytes",
+            billing::verify,
+        )
+        .gives(One(&[
+            ("same", "boolean", "whether the bytes are the issued ones"),
+            ("issued_digest", "string", "SHA-256 that was kept, hex"),
+            ("computed_digest", "string", "SHA-256 of what is computed now, hex"),
+        ])),
+        Route::new(
+            get.clone(),
+            "/api/v1/accounts/{name}/samples",
+            role(Action::SeeBilling),
+            "hourly samples of days",
+            billing::samples,
+        )
+        .takes(&[("from", "string", "the first day, like 2026-11-25"), ("to", "string", "the first day after")]),
         // --- the box ---
         Route::new(get.clone(), "/api/v1/status", role(Action::SeeOverview), "the box's state", routes::status),
         Route::new(get.clone(), "/api/v1/alerts", role(Action::SeeAlerts), "alerts, newest first", routes::list_alerts)
@@ -479,9 +678,15 @@ pub(super) fn table() -> Vec<Route> {
             ("broken_at", "integer?", "the first that is not as it was written, or follows one that is missing"),
             ("cut_off", "boolean", "whether lines at the end are missing"),
         ])),
-        Route::new(get, "/api/v1/audit", role(Action::SeeAudit), "the audit log, newest first", routes::list_audit)
-            .takes(MOST)
-            .gives(Many(AUDIT)),
+        Route::new(
+            get,
+            "/api/v1/audit",
+            Needs::Everywhere(Action::SeeAudit),
+            "the audit log, newest first",
+            routes::list_audit,
+        )
+        .takes(MOST)
+        .gives(Many(AUDIT)),
         Route::new(
             post.clone(),
             "/api/v1/index/check",

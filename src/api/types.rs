@@ -197,6 +197,55 @@ pub struct ModifySubAccount {
     pub loops: Option<bool>,
 }
 
+/// `POST /api/v1/tariff-assignments`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssignTariff {
+    /// The account's name, or `@` and its number.
+    pub account: String,
+    /// The tariff's name; none where it is not given.
+    #[serde(default)]
+    pub tariff: Option<String>,
+    /// The first day, `2026-11-25`.
+    pub from: String,
+    /// The first day after, where it ends.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// `POST /api/v1/accounts/NAME/statements/MONTH/adjust`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdjustStatement {
+    /// How much, 厘, either sign.
+    pub amount_li: crate::domain::billing::Money,
+    /// Why.
+    pub reason: String,
+}
+
+/// `POST /api/v1/sub-accounts/AK/files/lock`. Serves 7.8.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockFile {
+    /// The file's name.
+    pub name: String,
+    /// Whether it is to be locked.
+    pub locked: bool,
+    /// Why, for the audit log.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// `POST /api/v1/sub-accounts/AK/files/delete`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteFiles {
+    /// `recording` or `picture`.
+    pub media: String,
+    /// Their names.
+    pub names: Vec<String>,
+}
+
 /// One line of the audit log.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditRow {

@@ -12,7 +12,8 @@ use super::guard::{Visitor, cookie};
 use super::show::{Html, Moment, Number, Part};
 use super::text::{Lang, Words};
 use super::{Portal, show};
-use crate::domain::{Action, Role};
+use crate::domain::users::UserRefusal;
+use crate::domain::{Action, Refusal, Role};
 
 /// The language's cookie.
 pub(super) const LANG: &str = "kandian-lang";
@@ -300,6 +301,14 @@ impl Shell {
     pub(super) fn failed(self, error: &crate::engine::Error) -> Response<Body> {
         use crate::engine::Error;
         let (status, text) = match error {
+            Error::Refused(Refusal::Forbidden) => return self.refused(),
+            Error::Refused(
+                Refusal::NoAccount
+                | Refusal::NoSubAccount
+                | Refusal::NoBucket
+                | Refusal::NoFile
+                | Refusal::User(UserRefusal::NoUser),
+            ) => return self.not_found(),
             Error::Refused(refusal) => (StatusCode::CONFLICT, refusal.to_string()),
             Error::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
             Error::Broken(why) => {

@@ -11,8 +11,10 @@ use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kandian::api::{Control, Urls, portal_router, router};
 use kandian::config::{Written, parse};
-use kandian::domain::{Gigabytes, Role};
-use kandian::engine::{Caller, Courier, Delivery, Engine, NewAccount, Notice, PublicUrls};
+use kandian::domain::{Gigabytes, Lock, Metadata, Role};
+use kandian::engine::{
+    Caller, Courier, Delivery, Engine, Finish, NewAccount, NewObject, Notice, PublicUrls, PutCondition,
+};
 use kandian::world::fake::world;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -93,6 +95,8 @@ fn filled(path: &str) -> String {
         "{name}" => "js",
         "{ak}" => "NOSUCHKEY",
         "{id}" => "7",
+        "{month}" => "2014-03",
+        "samples" => "samples?from=2014-03-01&to=2014-03-02",
         other => other,
     });
     parts.collect::<Vec<_>>().join("/")
@@ -155,8 +159,7 @@ async fn a_stranger_and_each_role_try_every_route_and_get_what_the_document_says
             let body = json!({"nothing": true});
             let (status, answer) = ask(&shop.portal, route.method.clone(), &path, &session, &body).await;
             let forbidden = answer["error"]["code"] == "forbidden";
-            // Another account's; and the log of the whole box.
-            let of_another = role.of_one_account() && (path.contains("js") || path == "/api/v1/audit");
+            let of_another = role.of_one_account() && path.contains("js");
             assert_eq!(forbidden, !may || of_another, "{role:?} {} {path}: {answer}", route.method);
             assert_eq!(forbidden, status == StatusCode::FORBIDDEN, "{role:?} {} {path}: {answer}", route.method);
             tried += 1;
@@ -270,4 +273,100 @@ async fn what_is_not_there_is_said_in_json_and_the_portal_cannot_reload() {
     let wrong = json!({"user": "operations", "password": "not this one"});
     let (status, no) = ask(&shop.portal, Method::POST, "/api/v1/session", &[], &wrong).await;
     assert_eq!((status, &no["error"]["code"]), (StatusCode::UNAUTHORIZED, &json!("wrong_sign_in")));
+}
+
+#[tokio::test]
+async fn a_province_finds_locks_and_deletes_files_and_a_viewer_only_finds_them() {
+    let shop = Shop::new(5).await;
+    let province = shop.sign_in(Role::Province).await;
+    let opened = ask(&shop.portal, Method::POST, "/api/v1/sub-accounts", &province, &json!({"space_gb": 3})).await.1;
+    let bucket = shop.engine.bucket(&Caller::operator(), opened["record_bucket"].as_str().unwrap()).unwrap();
+    for name in ["a.mp4", "看店.mp4"] {
+        let new = NewObject {
+            key: name.parse().unwrap(),
+            length: Some(4),
+            metadata: Metadata::default(),
+            lock: Lock::Open,
+            checksum: None,
+            condition: PutCondition::default(),
+        };
+        let mut upload = shop.engine.put(&Caller::operator(), &bucket, new).await.unwrap();
+        upload.write(b"clip".as_slice().into()).await.unwrap();
+        upload.finish(Finish::default()).await.unwrap();
+    }
+    let files = format!("/api/v1/sub-accounts/{}/files", opened["ak"].as_str().unwrap());
+    let viewer = shop.sign_in(Role::Viewer).await;
+    let find = async |session: &[(&str, String)], query: &str| {
+        ask(&shop.portal, Method::GET, &format!("{files}?{query}"), session, &Value::Null).await
+    };
+    let (status, found) = find(&viewer, "media=recording&most=1&page=2").await;
+    assert_eq!(
+        (status, &found["total"], found["files"].as_array().map(Vec::len)),
+        (StatusCode::OK, &json!(2), Some(1))
+    );
+    assert_eq!(find(&viewer, "media=picture").await.1["total"], 0);
+    assert_eq!(find(&viewer, "to_ms=0").await.1["total"], 0);
+    assert_eq!(find(&viewer, "page=0").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(find(&viewer, "media=x").await.0, StatusCode::BAD_REQUEST);
+
+    let post = async |session: &[(&str, String)], what: &str, body: Value| {
+        ask(&shop.portal, Method::POST, &format!("{files}/{what}"), session, &body).await
+    };
+    let lock = json!({"name": "看店.mp4", "locked": true, "reason": "case 7"});
+    let delete = json!({"media": "recording", "names": ["a.mp4", "看店.mp4"]});
+    assert_eq!(post(&viewer, "lock", lock.clone()).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(post(&viewer, "delete", delete.clone()).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(post(&province, "lock", lock).await.0, StatusCode::OK);
+    let (status, gone) = post(&province, "delete", delete).await;
+    assert_eq!(
+        (status, &gone[0]["deleted"], &gone[1]["deleted"]),
+        (StatusCode::OK, &json!(true), &json!(false)),
+        "{gone}"
+    );
+    let left = find(&province, "").await.1;
+    assert_eq!((&left["files"][0]["name"], &left["files"][0]["locked"]), (&json!("看店.mp4"), &json!(true)), "{left}");
+    assert_eq!(left["total"], 1);
+    shop.engine.checkpoint().await.unwrap();
+    let log = shop.engine.audit_log(&Caller::operator(), 100).await.unwrap();
+    let line = |what: &str, end: &str| log.iter().any(|(_, line)| line.what == what && line.target.ends_with(end));
+    assert!(line("LockFile", "看店.mp4 case 7") && line("DeleteFile", "a.mp4"));
+}
+
+#[tokio::test]
+async fn operations_enters_a_tariff_and_gives_it_and_a_province_sees_none_of_it() {
+    let shop = Shop::new(6).await;
+    let operations = shop.sign_in(Role::Operations).await;
+    let province = shop.sign_in(Role::Province).await;
+    let tariff = json!({
+        "name": "标准", "basis": "handed_out", "rule": {"kind": "per_gb", "price_li": 150}, "from": "2014-01-01",
+    });
+    let post = async |session: &[(&str, String)], path: &str, body: &Value| {
+        ask(&shop.portal, Method::POST, path, session, body).await
+    };
+    assert_eq!(post(&province, "/api/v1/tariffs", &tariff).await.0, StatusCode::FORBIDDEN);
+    let (status, entered) = post(&operations, "/api/v1/tariffs", &tariff).await;
+    assert_eq!((status, &entered["name"]), (StatusCode::CREATED, &json!("标准")), "{entered}");
+    assert_eq!(post(&operations, "/api/v1/tariffs", &tariff).await.1["error"]["code"], "tariff_exists");
+    let given = json!({"account": "gd", "tariff": "标准", "from": "2014-02-01"});
+    assert_eq!(post(&operations, "/api/v1/tariff-assignments", &given).await.0, StatusCode::CREATED);
+    let get = async |session: &[(&str, String)], path: &str| {
+        ask(&shop.portal, Method::GET, path, session, &Value::Null).await
+    };
+    let (status, all) = get(&operations, "/api/v1/tariff-assignments?account=gd").await;
+    assert_eq!(
+        (status, &all[0]["tariff"], &all[0]["from"]),
+        (StatusCode::OK, &json!("标准"), &json!("2014-02-01")),
+        "{all}"
+    );
+    for path in ["/api/v1/tariffs", "/api/v1/tariff-assignments", "/api/v1/billing/2014-02"] {
+        assert_eq!(get(&operations, path).await.0, StatusCode::OK, "{path}");
+        assert_eq!(get(&province, path).await.0, StatusCode::FORBIDDEN, "{path}");
+    }
+    // A province sees what is issued to it, and no trial.
+    assert_eq!(get(&operations, "/api/v1/accounts/gd/statements/2014-02").await.1["state"], "trial");
+    assert_eq!(get(&province, "/api/v1/accounts/gd/statements/2014-02").await.1["error"]["code"], "no_statement");
+    assert_eq!(get(&province, "/api/v1/accounts/gd/statements").await, (StatusCode::OK, json!([])));
+    assert_eq!(get(&operations, "/api/v1/billing/2014-13").await.0, StatusCode::BAD_REQUEST);
+    let (_, no) = post(&operations, "/api/v1/accounts/gd/statements/2014-02/issue", &Value::Null).await;
+    assert!(["period_not_over", "no_statement"].contains(&no["error"]["code"].as_str().unwrap()), "{no}");
 }
