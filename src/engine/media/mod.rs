@@ -29,11 +29,14 @@ const PROBED_MAX: usize = 20_000;
 /// Files of one go: downloads, locks, deletions by choice.
 pub(super) const CHOSEN_MAX: usize = 1000;
 
+/// An hour, and what was read in it by whom.
+type Noted = (i64, HashSet<(String, ObjectId, Reading)>);
+
 /// What is remembered between requests, none of it for ever.
 pub(super) struct Memory {
     probed: quick_cache::sync::Cache<ObjectId, Arc<Info>>,
     /// Readings of this hour that have their line in the audit log.
-    noted: Mutex<(i64, HashSet<(String, ObjectId, Reading)>)>,
+    noted: Mutex<Noted>,
 }
 
 impl Default for Memory {

@@ -172,7 +172,7 @@ impl Packing {
     fn line(&mut self, line: &Line, sha: &str, size: u64) {
         let Line { name, date, ak, kind, key } = line;
         let fields = [name, sha, &size.to_string(), date, ak, kind, key];
-        let quoted = fields.map(|field| quoted(field)).join(",");
+        let quoted = fields.map(quoted).join(",");
         self.table.push_str(&quoted);
         self.table.push_str("\r\n");
     }
