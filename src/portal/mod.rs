@@ -16,6 +16,7 @@ mod assets;
 mod audit;
 mod cameras;
 mod chart;
+mod billing;
 mod form;
 mod guard;
 mod me;
@@ -94,6 +95,7 @@ fn routes() -> Vec<Route> {
     all.extend(users::routes());
     all.extend(audit::routes());
     all.extend(me::routes());
+    all.extend(billing::routes());
     all
 }
 
