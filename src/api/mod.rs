@@ -1,6 +1,7 @@
 //! The JSON API: on the Unix socket in the data directory for the operator, on the portal's listener for whoever has a
 //! session there. One table (`table`) says what there is and who may.
 
+mod billing;
 mod client;
 mod door;
 mod openapi;

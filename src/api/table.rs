@@ -10,7 +10,7 @@ use http::Method;
 use super::door::{Door, Rule, admit};
 use super::refusal::No;
 use super::routes::{self, Control};
-use super::{openapi, users};
+use super::{billing, openapi, users};
 use crate::domain::Action;
 
 /// What one must be to be answered.
@@ -191,6 +191,47 @@ const AUDIT: &[Field] = &[
     ("target", "string", "on what"),
     ("outcome", "string", "what came of it"),
 ];
+const TARIFF_IN: &[Field] = &[
+    ("name", "string", "its name, that versions share"),
+    ("basis", "string", "handed_out, used or larger"),
+    (
+        "rule",
+        "object",
+        "kind per_gb (price_li), tiers (tiers of up_to_gb, price_li), package (included_gb, flat_li, overage_li)",
+    ),
+    ("minimum_li", "integer?", "what a month costs at least, 1/1000 元"),
+    ("from", "string", "its first day, YYYY-MM-DD"),
+    ("to", "string?", "the first day on which it does not hold any more"),
+];
+const TARIFF: &[Field] = &[
+    ("version", "integer", "its number"),
+    ("name", "string", "its name, that versions share"),
+    ("basis", "string", "handed_out, used or larger"),
+    ("rule", "object", "what GB cost"),
+    ("minimum_li", "integer", "what a month costs at least, 1/1000 元"),
+    ("from", "string", "its first day"),
+    ("to", "string?", "the first day on which it does not hold any more"),
+    ("created_ms", "integer", "when it was entered, ms since 1970"),
+    ("by", "string", "by whom"),
+];
+const ASSIGNMENT: &[Field] = &[
+    ("account_id", "integer", "the account's number"),
+    ("account", "string", "its name"),
+    ("from", "string", "the first day"),
+    ("tariff", "string?", "the tariff's name"),
+    ("created_ms", "integer", "when it was entered, ms since 1970"),
+    ("by", "string", "by whom"),
+];
+const STATEMENT: &[Field] = &[
+    ("state", "string", "trial, issued, adjusted or settled"),
+    ("statement", "object", "lines and total"),
+    ("digest", "string", "SHA-256 of the canonical bytes"),
+    ("canonical", "string", "the canonical bytes"),
+    ("over", "boolean", "whether it can be issued"),
+    ("adjustments", "array", "corrections"),
+    ("adjusted_li", "integer", "their sum, 1/1000 元"),
+    ("due_li", "integer", "total and corrections, 1/1000 元"),
+];
 const KEY: &[Field] = &[("ak", "string", "access key"), ("sk", "string", "secret key")];
 const MOST: &[Field] = &[("most", "integer?", "at most so many, 1 to 100000; 100")];
 const ONCE: &[Field] = &[("user", "string", "its name"), ("password", "string", "its password, shown this once")];
@@ -337,6 +378,142 @@ pub(super) fn table() -> Vec<Route> {
             routes::list_sub_accounts,
         )
         .gives(Many(SUB_ACCOUNT)),
+        // --- settlement ---
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/tariffs",
+            role(Action::SeeBilling),
+            "versions of tariffs, of whoever sees all accounts",
+            billing::tariffs,
+        )
+        .gives(Many(TARIFF)),
+        Route::new(
+            post.clone(),
+            "/api/v1/billing/tariffs",
+            role(Action::ManageBilling),
+            "enter a version of a tariff",
+            billing::add_tariff,
+        )
+        .takes(TARIFF_IN)
+        .gives(One(TARIFF)),
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/assignments",
+            role(Action::SeeBilling),
+            "who has which tariff",
+            billing::assignments,
+        )
+        .gives(Many(ASSIGNMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/billing/assignments",
+            role(Action::ManageBilling),
+            "give an account a tariff from a day on",
+            billing::assign,
+        )
+        .takes(&[
+            ("account", "string", "its name, or @ and its number"),
+            ("tariff", "string?", "its name; none where it is left out"),
+            ("from", "string", "the first day, YYYY-MM-DD"),
+            ("to", "string?", "the first day on which what was before holds again"),
+        ])
+        .gives(One(ASSIGNMENT)),
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/months/{month}",
+            role(Action::SeeBilling),
+            "a month over all accounts, by pages; with format=csv or xlsx a file",
+            billing::months,
+        )
+        .takes(&[("after", "integer?", "next of the page before"), ("format", "string?", "csv or xlsx")])
+        .gives(One(&[
+            ("month", "string", "YYYY-MM"),
+            ("over", "boolean", "whether its last hour is sampled"),
+            ("rows", "array", "accounts with state and amounts"),
+            ("next", "integer?", "where there is more"),
+            ("due_li", "integer", "of this page, 1/1000 元"),
+        ])),
+        Route::new(
+            post.clone(),
+            "/api/v1/billing/months/{month}/reconcile",
+            role(Action::ManageBilling),
+            "a month against a CSV of the CRM's, which is the body",
+            billing::reconcile,
+        )
+        .gives(Many(&[
+            ("account", "string", "its name"),
+            ("ours_li", "integer?", "here"),
+            ("theirs_li", "integer?", "in the CRM"),
+            ("difference_li", "integer", "ours less theirs"),
+            ("outcome", "string", "differs, only_ours, only_theirs or matches"),
+        ])),
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/statements/{account}",
+            role(Action::SeeBilling),
+            "issued statements of an account",
+            billing::statements,
+        )
+        .gives(Many(&[
+            ("month", "string", "YYYY-MM"),
+            ("state", "string", "issued, adjusted or settled"),
+            ("total_li", "integer", "1/1000 元"),
+            ("due_li", "integer", "with corrections"),
+        ])),
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/statements/{account}/{month}",
+            role(Action::SeeBilling),
+            "a statement, or a trial; with format=csv or xlsx a file",
+            billing::statement,
+        )
+        .takes(&[("format", "string?", "csv or xlsx")])
+        .gives(One(STATEMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/billing/statements/{account}/{month}/issue",
+            role(Action::ManageBilling),
+            "issue it: the period is locked",
+            billing::issue,
+        )
+        .gives(One(STATEMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/billing/statements/{account}/{month}/settle",
+            role(Action::ManageBilling),
+            "settle it: nothing is changed any more",
+            billing::settle,
+        )
+        .gives(One(STATEMENT)),
+        Route::new(
+            post.clone(),
+            "/api/v1/billing/statements/{account}/{month}/adjust",
+            role(Action::ManageBilling),
+            "enter a correction",
+            billing::adjust,
+        )
+        .takes(&[("amount_li", "integer", "1/1000 元, either sign"), ("reason", "string", "why")])
+        .gives(One(STATEMENT)),
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/statements/{account}/{month}/verify",
+            role(Action::SeeBilling),
+            "compute an issued one again and compare",
+            billing::verify,
+        )
+        .gives(One(&[
+            ("same", "boolean", "whether the bytes are the same"),
+            ("issued_digest", "string", "SHA-256"),
+            ("computed_digest", "string", "SHA-256"),
+        ])),
+        Route::new(
+            get.clone(),
+            "/api/v1/billing/statements/{account}/{month}/samples",
+            role(Action::SeeBilling),
+            "the hourly samples of the month",
+            billing::samples,
+        )
+        .gives(One(&[("account", "string", "its name"), ("samples", "array", "by hour")])),
         // --- sub-accounts ---
         Route::new(
             post.clone(),
