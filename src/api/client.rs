@@ -116,6 +116,16 @@ impl Client {
         self.call(Method::POST, &format!("/users/{}/password", part(name)), Some(change)).await
     }
 
+    /// `GET /api/v1/billing/…`; the path is encoded.
+    pub async fn billing_get(&self, path: &str) -> Answer {
+        self.call(Method::GET, &format!("/billing{path}"), None::<&()>).await
+    }
+
+    /// `POST /api/v1/billing/…`; the path is encoded.
+    pub async fn billing_post(&self, path: &str, body: &impl Serialize) -> Answer {
+        self.call(Method::POST, &format!("/billing{path}"), Some(body)).await
+    }
+
     /// `GET /api/v1/status`
     pub async fn status(&self) -> Answer {
         self.call(Method::GET, "/status", None::<&()>).await

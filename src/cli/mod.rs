@@ -2,6 +2,7 @@
 
 mod account;
 mod alerts;
+mod billing;
 mod config;
 mod doctor;
 mod index;
@@ -55,6 +56,9 @@ enum Command {
     /// Sub-accounts of cameras
     #[command(subcommand)]
     SubAccount(sub_account::Command),
+    /// Settlement: tariffs, samples, statements
+    #[command(subcommand)]
+    Billing(billing::Command),
     /// Users of the portals
     #[command(subcommand)]
     User(user::Command),
@@ -127,6 +131,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Config(command)) => config::run(command, &source).await,
         Some(Command::Account(command)) => account::run(command, &load(&source)?).await,
         Some(Command::SubAccount(command)) => sub_account::run(command, &load(&source)?).await,
+        Some(Command::Billing(command)) => billing::run(command, &load(&source)?).await,
         Some(Command::User(command)) => user::run(command, &load(&source)?).await,
         Some(Command::Status(json)) => status::run(json, &load(&source)?).await,
         Some(Command::Alerts(command)) => alerts::run(command, &load(&source)?).await,
@@ -225,6 +230,15 @@ mod tests {
             "kandian config show --json",
             "kandian config reload",
             "kandian doctor --json",
+            "kandian billing tariff add N --price 0.3 --from 2026-01-01 --json",
+            "kandian billing tariff add N --tier 100:0.5 --tier *:0.3 --from 2026-01-01",
+            "kandian billing tariff add N --package 500 --flat 120 --overage 0.35 --from 2026-01-01",
+            "kandian billing tariff assign A N --from 2026-01-01",
+            "kandian billing tariff list --json",
+            "kandian billing statement issue A 2026-11",
+            "kandian billing statement adjust A 2026-11 --amount -5 --reason r",
+            "kandian billing statement settle A 2026-11",
+            "kandian billing sample list A 2026-11 --json",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, COOKIE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -18,11 +18,15 @@ use crate::domain::Refusal;
 use crate::domain::users::UserRefusal;
 use crate::engine::{Error, SignedIn};
 use crate::http::Peer;
+use crate::wire::form::{Form as MultipartForm, Piece};
 
 /// The session's cookie.
 pub(super) const SESSION: &str = "kandian";
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The largest form, a file with it.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Nothing from elsewhere, no inline script or style, in nobody's frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
@@ -161,16 +165,38 @@ pub(super) async fn admit(
     };
     // A form of this session says so: the body is read here, once.
     let (parts, body) = request.into_parts();
-    let Ok(bytes) = axum::body::to_bytes(body, 1 << 20).await else {
+    let Ok(bytes) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let token = form_urlencoded::parse(&bytes).find(|(name, _)| name == "token").map(|(_, token)| token.into_owned());
+    let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let token = if kind.trim_start().to_ascii_lowercase().starts_with("multipart/") {
+        multipart(kind, &bytes).0.into_iter().find(|(name, _)| name == "token").map(|(_, token)| token)
+    } else {
+        form_urlencoded::parse(&bytes).find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
+    };
     if token.as_deref() != Some(signed.form_token.as_str()) {
         return visitor.shell(&portal).stale();
     }
     let mut request = Request::from_parts(parts, Body::from(bytes));
     request.extensions_mut().insert(visitor);
     next.run(request).await
+}
+
+/// The fields that come before the file of a `multipart/form-data` body, and the file, whose field is named `file`. What
+/// is malformed has none.
+pub(super) fn multipart(content_type: &str, body: &[u8]) -> (Vec<(String, String)>, Vec<u8>) {
+    let (mut fields, mut file) = (Vec::new(), Vec::new());
+    let Some(mut form) = MultipartForm::new(content_type) else { return (fields, file) };
+    form.push(body);
+    while let Ok(Some(piece)) = form.piece() {
+        match piece {
+            Piece::Field(name, value) => fields.push((name, value)),
+            Piece::File(_) => {}
+            Piece::Data(data) => file.extend_from_slice(&data),
+            Piece::End => break,
+        }
+    }
+    (fields, file)
 }
 
 /// 404 in the frame.

@@ -14,6 +14,7 @@ mod about;
 mod accounts;
 mod assets;
 mod audit;
+mod billing;
 mod cameras;
 mod chart;
 mod form;
@@ -94,6 +95,7 @@ fn routes() -> Vec<Route> {
     all.extend(users::routes());
     all.extend(audit::routes());
     all.extend(me::routes());
+    all.extend(billing::routes());
     all
 }
 

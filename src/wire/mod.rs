@@ -8,6 +8,7 @@ pub mod range;
 pub mod s3_checksum;
 pub mod s3_time;
 pub mod s3_xml;
+pub mod sheet;
 pub mod sig;
 pub mod soap;
 pub mod zip;

@@ -1,11 +1,13 @@
 //! Settlement: hourly samples, tariffs, statements. Section 3, business portal; the rules are in `domain::billing`.
 
+mod exports;
 mod rows;
 mod sampling;
 mod statements;
 mod tariffs;
 mod views;
 
+pub use exports::{Export, charge_words};
 pub use views::{
     AdjustmentView, AssignmentView, BillingAccount, MonthPage, MonthRow, SamplePage, SampleView, StatementView,
     TariffView, Verified,
