@@ -156,7 +156,8 @@ pub(super) async fn admit(
     match (needs, &visitor.signed) {
         (Needs::Nothing, _) | (Needs::SignIn, Some(_)) => {}
         (Needs::Role(action), Some(signed)) if signed.role.may(action) => {}
-        (Needs::Role(_), Some(_)) => return visitor.shell(&portal).refused(),
+        (Needs::Everywhere(action), Some(signed)) if signed.role.may(action) && !signed.role.of_one_account() => {}
+        (Needs::Role(_) | Needs::Everywhere(_), Some(_)) => return visitor.shell(&portal).refused(),
         (_, None) => return away(&portal, &visitor, request.method()).await,
     }
     let Some(signed) = visitor.signed.clone().filter(|_| request.method() == Method::POST) else {

@@ -82,6 +82,8 @@ enum Needs {
     SignIn,
     /// A role that may do this.
     Role(Action),
+    /// A role that may do this everywhere, not in one account only.
+    Everywhere(Action),
 }
 
 /// All pages: the table of who sees what. A set of pages adds its own here by one line.

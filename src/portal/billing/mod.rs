@@ -21,16 +21,17 @@ use crate::engine::{AuditEntry, Result};
 
 pub(super) fn routes() -> Vec<Route> {
     let see = Needs::Role(Action::SeeBilling);
+    let see_all = Needs::Everywhere(Action::SeeBilling);
     let manage = Needs::Role(Action::ManageBilling);
     let route = |path, needs, pages| Route { path, needs, pages };
     use axum::routing::{get, post};
     vec![
         route("/billing", see, get(month::show)),
-        route("/billing/months/{month}/{file}", see, get(month::export)),
-        route("/billing/tariffs", see, get(tariffs::list)),
+        route("/billing/months/{month}/{file}", see_all, get(month::export)),
+        route("/billing/tariffs", see_all, get(tariffs::list)),
         route("/billing/tariffs/new", manage, get(tariffs::form).post(tariffs::add)),
         route("/billing/assign", manage, post(tariffs::assign)),
-        route("/billing/reconcile", see, get(crm::form).post(crm::compare)),
+        route("/billing/reconcile", see_all, get(crm::form).post(crm::compare)),
         route("/billing/statements/{account}/{month}", see, get(statement::show)),
         route("/billing/statements/{account}/{month}/samples", see, get(samples::show)),
         route("/billing/statements/{account}/{month}/issue", manage, get(statement::confirm).post(statement::issue)),
