@@ -3,7 +3,7 @@
 //! and who may do what (`domain::roles`).
 //!
 //! A request goes through it in this order: headers that every answer has, where a form came from (`guard`), who has
-//! the session (`guard`), whether the role may (the table in [`routes`]), the page.
+//! the session (`guard`), whether the role may (the table in `routes`), the page.
 
 #![expect(dead_code, reason = "the pieces of pages that land next")]
 
