@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{FromRequestParts, State};
 use axum::middleware::Next;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
@@ -12,10 +12,8 @@ use super::table::Needs;
 use crate::domain::users::UserRefusal;
 use crate::domain::{Refusal, limits};
 use crate::engine::{Caller, Engine, Error, SignedIn};
-use crate::http::Peer;
+use crate::http::{Peer, SESSION_COOKIE, cookie};
 
-/// The session's cookie, as the portal sets it.
-const SESSION_COOKIE: &str = "kandian";
 /// What a request with the cookie carries beside it, so that no other site's page can have made it.
 pub(super) const FORM_TOKEN: &str = "x-form-token";
 
@@ -122,8 +120,6 @@ fn token(headers: &HeaderMap) -> Option<(&str, bool)> {
         let (kind, token) = value.to_str().ok()?.split_once(' ')?;
         return kind.eq_ignore_ascii_case("bearer").then_some((token.trim(), false));
     }
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let found = pairs.find(|(name, _)| *name == SESSION_COOKIE)?.1;
+    let found = cookie(headers, SESSION_COOKIE)?;
     (!found.is_empty() && found.len() <= limits::URL_BYTES_MAX).then_some((found, true))
 }

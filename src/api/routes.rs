@@ -18,7 +18,8 @@ use super::types::{
     AuditRow, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount, OpenedAccount,
     ReloadReport, Urls,
 };
-use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, limits};
+use crate::domain::ids::BadName;
+use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account, limits};
 use crate::engine::{AccountChanges, Caller, Engine, NewAccount, Result as EngineResult};
 
 /// Reads the configuration again; the error is for the operator.
@@ -296,36 +297,28 @@ fn most(query: Option<&str>) -> Result<usize, No> {
 }
 
 pub(super) fn name(text: &str) -> Result<AccountName, No> {
-    text.parse().map_err(|error: crate::domain::ids::BadName| No::bad_request(error.to_string()))
+    right(text.parse())
 }
 
 fn gigabytes(number: u32) -> Result<Gigabytes, No> {
-    let right = Gigabytes::new(number).filter(|space| *space > Gigabytes::default());
-    right.ok_or_else(|| No::bad_request(format!("a space is 1 GB to {}, this one {number} GB", Gigabytes::MAX)))
+    right(account::space(number))
 }
 
 fn sub_accounts(number: u32) -> Result<u32, No> {
-    if number == 0 { Err(No::bad_request("an account has at least 1 sub-account")) } else { Ok(number) }
+    right(account::sub_accounts(number))
 }
 
-/// A password goes over SOAP as text: what XML cannot carry would never match.
 fn password(text: &str) -> Result<Secret, No> {
-    let fine = (1..=256).contains(&text.chars().count()) && !text.chars().any(char::is_control) && text.trim() == text;
-    if fine {
-        Ok(Secret::new(text))
-    } else {
-        Err(No::bad_request(
-            "a password has 1 to 256 characters, none of them a control character, and no white space at its ends",
-        ))
-    }
+    right(account::password(text))
 }
 
 fn alert_url(text: &str) -> Result<String, No> {
-    let right = || No::bad_request(format!("{text:?} cannot be called; write one like \"http://10.1.2.3:8080/alert\""));
-    let uri: http::Uri = text.parse().map_err(|_| right())?;
-    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri.host().is_some_and(|host| !host.is_empty());
-    if scheme && host && text.len() <= limits::URL_BYTES_MAX { Ok(text.to_owned()) } else { Err(right()) }
+    right(account::alert_url(text))
+}
+
+/// What was said, if it can be.
+fn right<T>(said: Result<T, BadName>) -> Result<T, No> {
+    said.map_err(|bad| No::bad_request(bad.to_string()))
 }
 
 fn merged(now: CallbackProfile, changes: ModifyCallback) -> Result<CallbackProfile, No> {

@@ -3,6 +3,7 @@
 //! Everything that the specification *decides* is a pure function here. Absent: clocks, disks,
 //! sockets, `async`. This room names nobody else.
 
+pub mod account;
 pub mod alert;
 pub mod billing;
 pub mod files;

@@ -161,7 +161,7 @@ impl Engine {
             }
             books.change(|changes: &mut Changes| {
                 let known = changes.get::<SetupRow>(&0)?;
-                if !known.is_some_and(|known| same(&known.code, &code)) {
+                if !known.is_some_and(|known| Secret::new(known.code).matches(&code)) {
                     return refused(UserRefusal::WrongSetupCode);
                 }
                 changes.remove::<SetupRow>(&0)?;
@@ -355,10 +355,4 @@ fn end_sessions(changes: &mut Changes, sessions: &[(String, SessionRow)], user: 
 /// What is kept of a code or a session's token: it is long and random, so that a plain hash will do.
 pub(super) fn digest(text: &str) -> String {
     blake3::hash(text.trim().as_bytes()).to_hex().to_string()
-}
-
-/// Whether two digests are the same, in constant time.
-fn same(a: &str, b: &str) -> bool {
-    use subtle::ConstantTimeEq;
-    a.as_bytes().ct_eq(b.as_bytes()).into()
 }

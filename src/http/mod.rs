@@ -1,5 +1,6 @@
 //! Listeners, limits and drain: what stands between a socket and a plane's router.
 
+mod cookie;
 mod io;
 mod live;
 mod serve;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use crate::domain::limits;
 
+pub use cookie::{SESSION_COOKIE, cookie};
 pub use live::LiveRouter;
 pub use serve::{Accept, serve};
 pub use unix::{Answer, request};

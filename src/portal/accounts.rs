@@ -16,8 +16,9 @@ use super::page_words::PageWords;
 use super::shell::{Pager, Shell, page};
 use super::show::Html;
 use super::{Needs, Portal, Route, show};
-use crate::domain::{AccountName, Action, Gigabytes, Secret, limits};
-use crate::engine::{AccountChanges, AccountView, AuditEntry, NewAccount, Result};
+use crate::domain::ids::BadName;
+use crate::domain::{AccountName, Action, Gigabytes, account};
+use crate::engine::{AccountChanges, AccountView, NewAccount};
 
 struct Row {
     name: String,
@@ -205,7 +206,7 @@ async fn open(State(portal): State<Arc<Portal>>, session: Session, request: Requ
         Ok(new) => {
             let target = format!("{} {}", new.name, new.space);
             let opened = portal.engine.open_account(&session.signed.caller, new).await;
-            audit(&portal, &session, "OpenAccount", &target, &opened);
+            portal.engine.audit_by(&session.signed.caller, "OpenAccount", &target, &opened);
             opened.map_err(|error| error.to_string())
         }
         Err(error) => Err(error),
@@ -245,10 +246,10 @@ async fn open(State(portal): State<Arc<Portal>>, session: Session, request: Requ
 
 fn read_new(form: &Form) -> std::result::Result<NewAccount, String> {
     Ok(NewAccount {
-        name: form.get("name").parse().map_err(|bad: crate::domain::ids::BadName| bad.to_string())?,
-        password: password(form.raw("password"))?,
+        name: form.get("name").parse().map_err(|bad: BadName| bad.to_string())?,
+        password: said(form.raw("password"), account::password)?,
         space: space(form.get("space"))?,
-        alert_url: alert_url(form.get("alert_url"))?,
+        alert_url: said(form.get("alert_url"), account::alert_url)?,
         max_sub_accounts: match form.get("max_sub_accounts") {
             "" => None,
             number => Some(at_least_one(number)?),
@@ -257,37 +258,20 @@ fn read_new(form: &Form) -> std::result::Result<NewAccount, String> {
 }
 
 fn space(text: &str) -> std::result::Result<Gigabytes, String> {
-    let number = text.parse().ok().and_then(Gigabytes::new).filter(|space| *space > Gigabytes::default());
-    number.ok_or_else(|| format!("{text:?}: 1 … {} (GB)", Gigabytes::MAX.get()))
+    account::space(number(text)?).map_err(|bad| bad.to_string())
 }
 
 fn at_least_one(text: &str) -> std::result::Result<u32, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| format!("{text:?}: 1 … {}", u32::MAX))
+    account::sub_accounts(number(text)?).map_err(|bad| bad.to_string())
 }
 
-/// As over the control socket: what XML cannot carry would never match.
-fn password(text: &str) -> std::result::Result<Option<Secret>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let fine = text.chars().count() <= 256 && !text.chars().any(char::is_control) && text.trim() == text;
-    let wrong = "a password has 1 to 256 characters, no control characters, and no white space at its ends";
-    if fine { Ok(Some(Secret::new(text))) } else { Err(wrong.to_owned()) }
+fn number(text: &str) -> std::result::Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?}: 0 … {}", u32::MAX))
 }
 
-fn alert_url(text: &str) -> std::result::Result<Option<String>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let uri = text.parse::<http::Uri>().ok();
-    let right = uri.as_ref().is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    if right && text.len() <= limits::URL_BYTES_MAX {
-        Ok(Some(text.to_owned()))
-    } else {
-        Err(format!("{text:?}: http://10.1.2.3:8080/alert"))
-    }
+/// What is said in a field that may be empty.
+fn said<T>(text: &str, read: fn(&str) -> std::result::Result<T, BadName>) -> std::result::Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { read(text).map(Some).map_err(|bad| bad.to_string()) }
 }
 
 async fn modify(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
@@ -296,7 +280,7 @@ async fn modify(State(portal): State<Arc<Portal>>, session: Session, request: Re
     let changed = match (name.parse::<AccountName>(), read_changes(&form)) {
         (Ok(account), Ok(changes)) => {
             let changed = portal.engine.modify_account(&session.signed.caller, &account, changes).await;
-            audit(&portal, &session, "ModifyAccount", &name, &changed);
+            portal.engine.audit_by(&session.signed.caller, "ModifyAccount", &name, &changed);
             changed.map(|_| ()).map_err(|error| error.to_string())
         }
         (Err(bad), _) => Err(bad.to_string()),
@@ -313,9 +297,9 @@ async fn modify(State(portal): State<Arc<Portal>>, session: Session, request: Re
 
 fn read_changes(form: &Form) -> std::result::Result<AccountChanges, String> {
     Ok(AccountChanges {
-        password: password(form.raw("password"))?,
+        password: said(form.raw("password"), account::password)?,
         space: Some(space(form.get("space"))?),
-        alert_url: Some(alert_url(form.get("alert_url"))?),
+        alert_url: Some(said(form.get("alert_url"), account::alert_url)?),
         max_sub_accounts: Some(at_least_one(form.get("max_sub_accounts"))?),
         callback: None,
     })
@@ -330,20 +314,9 @@ async fn close(State(portal): State<Arc<Portal>>, session: Session, request: Req
     }
     let Ok(account) = name.parse::<AccountName>() else { return session.shell(&portal).not_found() };
     let closed = portal.engine.close_account(&session.signed.caller, &account).await;
-    audit(&portal, &session, "CloseAccount", &name, &closed);
+    portal.engine.audit_by(&session.signed.caller, "CloseAccount", &name, &closed);
     match closed {
         Ok(()) => Redirect::to("/accounts?done=closed").into_response(),
         Err(error) => session.shell(&portal).failed(&error),
     }
-}
-
-/// Every change leaves a line in the audit log, whatever came of it.
-pub(super) fn audit<T>(portal: &Portal, session: &Session, what: &str, target: &str, done: &Result<T>) {
-    portal.engine.audit(AuditEntry {
-        who: session.signed.user.as_str().to_owned(),
-        from: session.visitor.from.clone(),
-        what: what.to_owned(),
-        target: target.to_owned(),
-        outcome: done.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()),
-    });
 }

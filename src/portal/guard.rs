@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -17,11 +17,8 @@ use super::{Needs, Portal};
 use crate::domain::Refusal;
 use crate::domain::users::UserRefusal;
 use crate::engine::{Error, SignedIn};
-use crate::http::Peer;
+use crate::http::{Peer, SESSION_COOKIE, cookie};
 use crate::wire::form::{Form as MultipartForm, Piece};
-
-/// The session's cookie.
-pub(super) const SESSION: &str = "kandian";
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -86,15 +83,6 @@ impl<S: Sync> FromRequestParts<S> for Session {
     }
 }
 
-/// A cookie's value.
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value)
-}
-
 /// Headers of every answer, and no form from another site.
 pub(super) async fn protect(request: Request<Body>, next: Next) -> Response<Body> {
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -137,11 +125,12 @@ pub(super) async fn admit(
     mut request: Request<Body>,
     next: Next,
 ) -> Response<Body> {
-    let token = cookie(request.headers(), SESSION).map(str::to_owned);
+    let token = cookie(request.headers(), SESSION_COOKIE).map(str::to_owned);
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let signed = match &token {
         None => None,
         Some(token) => match portal.engine.session(token).await {
-            Ok(signed) => Some(signed),
+            Ok(signed) => Some(SignedIn { caller: signed.caller.seen_at(peer), ..signed }),
             Err(Error::Refused(Refusal::User(UserRefusal::NoSession))) => None,
             Err(error) => {
                 tracing::error!(%error, "a session could not be looked up");
@@ -149,7 +138,7 @@ pub(super) async fn admit(
             }
         },
     };
-    let from = request.extensions().get::<Peer>().map_or_else(String::new, |peer| peer.0.ip().to_string());
+    let from = peer.map_or_else(String::new, |peer| peer.ip().to_string());
     let here = request.uri().path_and_query().map_or("/", |here| here.as_str()).to_owned();
     let preferences = Preferences::of(request.headers());
     let visitor = Visitor { token: token.filter(|_| signed.is_some()), signed, preferences, here, from };

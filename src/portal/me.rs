@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use http::{Request, Response, StatusCode};
 
-use super::accounts::audit;
 use super::form::Form;
 use super::guard::Session;
 use super::page_words::PageWords;
@@ -78,7 +77,7 @@ async fn password(State(portal): State<Arc<Portal>>, session: Session, request: 
     let (old, new) = (Secret::new(form.raw("old")), Secret::new(form.raw("new")));
     let user = &session.signed.user;
     let done = portal.engine.change_password(&session.signed.caller, user, Some(&old), Some(new)).await;
-    audit(&portal, &session, "ChangePassword", user.as_str(), &done);
+    portal.engine.audit_by(&session.signed.caller, "ChangePassword", user.as_str(), &done);
     match done {
         Ok(_) => {
             let mut response = Redirect::to("/sign-in?done=password").into_response();
@@ -93,7 +92,7 @@ async fn factor_on(State(portal): State<Arc<Portal>>, session: Session, request:
     let form = Form::of_body(request).await;
     let secret = Secret::new(form.get("secret"));
     let done = portal.engine.confirm_second_factor(&session.signed.caller, &secret, form.get("code")).await;
-    audit(&portal, &session, "SecondFactorOn", session.signed.user.as_str(), &done);
+    portal.engine.audit_by(&session.signed.caller, "SecondFactorOn", session.signed.user.as_str(), &done);
     match done {
         Ok(()) => Redirect::to("/me?done=factor-on").into_response(),
         Err(error) => shown(&portal, &session, Some(error)).await,
@@ -104,7 +103,7 @@ async fn factor_off(State(portal): State<Arc<Portal>>, session: Session, request
     let form = Form::of_body(request).await;
     let user = session.signed.user.as_str();
     let done = portal.engine.remove_second_factor(&session.signed.caller, user, Some(form.get("code"))).await;
-    audit(&portal, &session, "SecondFactorOff", user, &done);
+    portal.engine.audit_by(&session.signed.caller, "SecondFactorOff", user, &done);
     match done {
         Ok(()) => Redirect::to("/me?done=factor-off").into_response(),
         Err(error) => shown(&portal, &session, Some(error)).await,
@@ -114,7 +113,7 @@ async fn factor_off(State(portal): State<Arc<Portal>>, session: Session, request
 async fn end_session(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
     let form = Form::of_body(request).await;
     let done = portal.engine.end_session(&session.signed.caller, form.get("id")).await;
-    audit(&portal, &session, "EndSession", form.get("id"), &done);
+    portal.engine.audit_by(&session.signed.caller, "EndSession", form.get("id"), &done);
     match done {
         Ok(()) => Redirect::to("/me?done=session").into_response(),
         Err(error) => shown(&portal, &session, Some(error)).await,

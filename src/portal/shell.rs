@@ -8,12 +8,13 @@ use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::assets::{FAVICON, ICONS, SCRIPT, STYLE};
-use super::guard::{Visitor, cookie};
+use super::guard::Visitor;
 use super::show::{Html, Moment, Number, Part};
 use super::text::{Lang, Words};
 use super::{Portal, show};
 use crate::domain::users::UserRefusal;
 use crate::domain::{Action, Refusal, Role};
+use crate::http::cookie;
 
 /// The language's cookie.
 pub(super) const LANG: &str = "kandian-lang";
@@ -382,7 +383,7 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response<Bod
 /// The cookie of a session; an empty token takes it away.
 pub(super) fn session_cookie(response: &mut Response<Body>, token: &str) {
     let life = if token.is_empty() { "; Max-Age=0" } else { "" };
-    let text = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict{life}", super::guard::SESSION);
+    let text = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict{life}", crate::http::SESSION_COOKIE);
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().append(SET_COOKIE, value);
     }

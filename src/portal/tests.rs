@@ -6,12 +6,12 @@ use http::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use tower::ServiceExt;
 
-use super::guard::SESSION;
 use axum::body::Body;
 
 use super::*;
 use crate::domain::{Gigabytes, Role, Secret};
 use crate::engine::{Caller, NewAccount, NewUser};
+use crate::http::SESSION_COOKIE;
 
 const GOOD: &str = "correct horse battery";
 
@@ -50,7 +50,7 @@ impl Site {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let mut request = Request::builder().method(method).uri(path).header("host", "portal.example");
         if let Some(token) = token {
-            request = request.header(COOKIE, format!("other=1; {SESSION}={token}"));
+            request = request.header(COOKIE, format!("other=1; {SESSION_COOKIE}={token}"));
         }
         if let Some(origin) = origin {
             request = request.header("origin", origin);

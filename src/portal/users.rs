@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::{get, post};
 use http::{Request, Response, StatusCode};
 
-use super::accounts::{Slip, audit};
+use super::accounts::Slip;
 use super::form::Form;
 use super::guard::Session;
 use super::page_words::PageWords;
@@ -83,7 +83,7 @@ async fn add(State(portal): State<Arc<Portal>>, session: Session, request: Reque
     };
     let target = format!("{} {}", new.name, new.role.word());
     let added = portal.engine.add_user(&session.signed.caller, new).await;
-    audit(&portal, &session, "AddUser", &target, &added);
+    portal.engine.audit_by(&session.signed.caller, "AddUser", &target, &added);
     match added {
         Ok((user, password)) => once(&portal, &session, &user.user, &password),
         Err(error) => listed(&portal, &session, Some(error.to_string())).await,
@@ -132,7 +132,7 @@ async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Re
         "password" if name == session.signed.user => return Redirect::to("/me").into_response(),
         "password" => {
             let reset = engine.change_password(caller, &name, None, None).await;
-            audit(&portal, &session, "ResetPassword", name.as_str(), &reset);
+            portal.engine.audit_by(&session.signed.caller, "ResetPassword", name.as_str(), &reset);
             return match reset {
                 Ok(password) => once(&portal, &session, name.as_str(), &password),
                 Err(error) => listed(&portal, &session, Some(error.to_string())).await,
@@ -140,7 +140,7 @@ async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Re
         }
         _ => return session.shell(&portal).not_found(),
     };
-    audit(&portal, &session, what, name.as_str(), &done);
+    portal.engine.audit_by(&session.signed.caller, what, name.as_str(), &done);
     match done {
         Ok(()) => Redirect::to("/users?done=saved").into_response(),
         Err(error) => listed(&portal, &session, Some(error.to_string())).await,

@@ -11,13 +11,11 @@ use axum::response::{IntoResponse, Redirect};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
-use super::guard::Session;
 use super::text::Lang;
 use super::{Needs, Portal, Route};
 use crate::domain::Action;
 use crate::domain::billing::{Charge, Day, Hour, Money, Month};
 use crate::engine::billing::{BillingAccount, Export};
-use crate::engine::{AuditEntry, Result};
 
 pub(super) fn routes() -> Vec<Route> {
     let see = Needs::Role(Action::SeeBilling);
@@ -115,17 +113,6 @@ fn file(bytes: Vec<u8>, format: Export, name: &str) -> Response<Body> {
 
 fn go(to: &str) -> Response<Body> {
     Redirect::to(to).into_response()
-}
-
-/// Leaves the line of a change in the audit log, whatever came of it.
-fn audit<T>(portal: &Portal, session: &Session, what: &str, target: String, result: &Result<T>) {
-    portal.engine.audit(AuditEntry {
-        who: session.signed.user.as_str().to_owned(),
-        from: session.visitor.from.clone(),
-        what: what.to_owned(),
-        target,
-        outcome: result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()),
-    });
 }
 
 #[cfg(test)]

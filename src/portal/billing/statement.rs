@@ -11,7 +11,7 @@ use super::super::Portal;
 use super::super::form::Form;
 use super::super::guard::Session;
 use super::super::shell::{Shell, page};
-use super::{at, audit, charge_word, file, go, last, state_word, tone, yuan};
+use super::{at, charge_word, file, go, last, state_word, tone, yuan};
 use crate::domain::Action;
 use crate::domain::billing::{Charge, Day, Line, Money, Month, gb_months};
 use crate::engine::billing::{BillingAccount, Export, StatementView};
@@ -140,7 +140,7 @@ pub(super) async fn issue(State(portal): State<Arc<Portal>>, session: Session, P
     let shell = session.shell(&portal);
     let Some((account, month)) = at(&path) else { return shell.not_found() };
     let done = portal.engine.issue_statement(&session.signed.caller, &account, month).await;
-    audit(&portal, &session, "IssueStatement", format!("@{} {month}", path.0), &done);
+    portal.engine.audit_by(&session.signed.caller, "IssueStatement", &format!("@{} {month}", path.0), &done);
     match done {
         Ok(_) => go(&format!("/billing/statements/{}/{month}?done=issue", path.0)),
         Err(error) => shell.failed(&error),
@@ -151,7 +151,7 @@ pub(super) async fn settle(State(portal): State<Arc<Portal>>, session: Session, 
     let shell = session.shell(&portal);
     let Some((account, month)) = at(&path) else { return shell.not_found() };
     let done = portal.engine.settle_statement(&session.signed.caller, &account, month).await;
-    audit(&portal, &session, "SettleStatement", format!("@{} {month}", path.0), &done);
+    portal.engine.audit_by(&session.signed.caller, "SettleStatement", &format!("@{} {month}", path.0), &done);
     match done {
         Ok(_) => go(&format!("/billing/statements/{}/{month}?done=settle", path.0)),
         Err(error) => shell.failed(&error),
@@ -174,7 +174,7 @@ pub(super) async fn adjust(
     };
     let caller = &session.signed.caller;
     let done = portal.engine.adjust_statement(caller, &account, month, amount, form.get("reason")).await;
-    audit(&portal, &session, "AdjustStatement", format!("@{} {month} {amount}", path.0), &done);
+    portal.engine.audit_by(&session.signed.caller, "AdjustStatement", &format!("@{} {month} {amount}", path.0), &done);
     match done {
         Ok(_) => go(&format!("/billing/statements/{}/{month}?done=adjust", path.0)),
         Err(crate::engine::Error::Refused(refusal)) => {

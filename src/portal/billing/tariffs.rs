@@ -11,7 +11,7 @@ use super::super::Portal;
 use super::super::form::Form;
 use super::super::guard::Session;
 use super::super::shell::{Shell, page};
-use super::{audit, go, yuan};
+use super::{go, yuan};
 use crate::domain::Action;
 use crate::domain::billing::{Basis, Day, Hour, Money, Rule, Tariff, Tier};
 use crate::engine::Error;
@@ -144,7 +144,7 @@ pub(super) async fn add(State(portal): State<Arc<Portal>>, session: Session, req
     };
     let target = format!("{} {}", tariff.name, tariff.from);
     let done = portal.engine.add_tariff(&session.signed.caller, tariff).await;
-    audit(&portal, &session, "AddTariff", target, &done);
+    portal.engine.audit_by(&session.signed.caller, "AddTariff", &target, &done);
     match done {
         Ok(_) => go("/billing/tariffs?done=tariff"),
         Err(Error::Refused(refusal)) => again(shell, form, refusal.to_string()),
@@ -168,7 +168,7 @@ pub(super) async fn assign(
     };
     let target = format!("{} {} {from}", form.get("account"), tariff.as_deref().unwrap_or("-"));
     let done = portal.engine.assign_tariff(&session.signed.caller, &account, tariff, from, to).await;
-    audit(&portal, &session, "AssignTariff", target, &done);
+    portal.engine.audit_by(&session.signed.caller, "AssignTariff", &target, &done);
     match done {
         Ok(_) => go("/billing/tariffs?done=assign"),
         Err(Error::Refused(refusal)) => listed(&portal, &session, shell, refusal.to_string()).await,
