@@ -186,6 +186,8 @@ impl Reader {
             listen: self.listen("portal.listen", "127.0.0.1:9002"),
             idle_timeout: self.duration("portal.idle_timeout", 1800 * SECOND, 60 * SECOND..=24 * HOUR),
             session_timeout: self.duration("portal.session_timeout", 12 * HOUR, 60 * SECOND..=WEEK),
+            silent_factor: self.small("portal.silent_factor", 3, 2..=1000),
+            gone_days: self.small("portal.gone_days", 180, 1..=3660),
         }
     }
 
@@ -322,6 +324,11 @@ impl Reader {
                 default
             }
         }
+    }
+
+    /// A number that is small.
+    fn small(&mut self, key: &str, default: u32, range: RangeInclusive<u64>) -> u32 {
+        u32::try_from(self.integer(key, u64::from(default), range)).unwrap_or(default)
     }
 
     fn percent(&mut self, key: &str, default: u8, least: u64) -> Percent {

@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 44] = [
+pub const KEYS: [&str; 46] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -29,6 +29,8 @@ pub const KEYS: [&str; 44] = [
     "portal.listen",
     "portal.idle_timeout",
     "portal.session_timeout",
+    "portal.silent_factor",
+    "portal.gone_days",
     "portal.tls",
     "metrics.listen",
     "metrics.tls",

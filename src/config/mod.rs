@@ -108,6 +108,10 @@ pub struct Portal {
     pub idle_timeout: Duration,
     /// A session is over after this, whatever is done in it.
     pub session_timeout: Duration,
+    /// A camera is silent after so many of its usual gaps without an upload.
+    pub silent_factor: u32,
+    /// How long it is known why a file is gone, days.
+    pub gone_days: u32,
 }
 
 /// `[soap]`

@@ -26,7 +26,8 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         max_requests_per_key,
         buffer_memory,
     } = s3;
-    let Portal { listen: portal_listen, idle_timeout: session_idle, session_timeout } = portal;
+    let Portal { listen: portal_listen, idle_timeout: session_idle, session_timeout, silent_factor, gone_days } =
+        portal;
     let Soap { listen: soap_listen, public_url: soap_url } = soap;
     let Space { bytes_per_gb, rules, max_sub_accounts } = space;
     let Rules { warn, overwrite, overwrite_free, rearm } = rules;
@@ -59,6 +60,8 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("portal.listen", json!(portal_listen.to_string())),
         ("portal.idle_timeout", json!(show_duration(*session_idle))),
         ("portal.session_timeout", json!(show_duration(*session_timeout))),
+        ("portal.silent_factor", json!(silent_factor)),
+        ("portal.gone_days", json!(gone_days)),
         ("metrics.listen", json!(metrics_listen.to_string())),
         ("space.bytes_per_gb", json!(bytes_per_gb.get())),
         ("space.warn_percent", json!(warn.get())),

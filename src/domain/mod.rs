@@ -7,6 +7,7 @@ pub mod account;
 pub mod alert;
 pub mod billing;
 pub mod files;
+pub mod forecast;
 pub mod ids;
 pub mod limits;
 pub mod object;

@@ -207,7 +207,7 @@ impl Engine {
         let subs = catalog.of_account.get(&id).into_iter().flatten();
         Ok(subs
             .filter_map(|id| catalog.sub_accounts.get(id))
-            .map(|sub| sub_account_view(&catalog, sub, gigabyte))
+            .map(|sub| sub_account_view(&catalog, sub, gigabyte, self.inner.observe.name(sub.id)))
             .collect())
     }
 
@@ -218,7 +218,7 @@ impl Engine {
         let Some(KeyOwner::Camera(id)) = catalog.keys.get(ak) else { return Err(Refusal::NoSubAccount.into()) };
         let sub = catalog.sub_accounts.get(id).ok_or(Error::Refused(Refusal::NoSubAccount))?;
         caller.must_on(Action::SeeSpace, sub.row.account)?;
-        Ok(sub_account_view(&catalog, sub, gigabyte))
+        Ok(sub_account_view(&catalog, sub, gigabyte, self.inner.observe.name(sub.id)))
     }
 }
 
@@ -248,7 +248,12 @@ fn account_view(catalog: &Catalog, id: AccountId, row: &AccountRow, gigabyte: Gi
     }
 }
 
-fn sub_account_view(catalog: &Catalog, sub: &SubAccount, gigabyte: GigabyteSize) -> SubAccountView {
+fn sub_account_view(
+    catalog: &Catalog,
+    sub: &SubAccount,
+    gigabyte: GigabyteSize,
+    named: super::observe::Named,
+) -> SubAccountView {
     let mut episodes = Vec::new();
     if sub.stats.full == Episode::Open {
         episodes.push("full");
@@ -258,6 +263,8 @@ fn sub_account_view(catalog: &Catalog, sub: &SubAccount, gigabyte: GigabyteSize)
     }
     SubAccountView {
         ak: sub.row.ak.as_str().to_owned(),
+        name: named.name,
+        place: named.place,
         account: catalog.accounts.get(&sub.row.account).map(|a| a.name.as_str().to_owned()).unwrap_or_default(),
         space_gb: sub.row.space.get(),
         space_bytes: gigabyte.bytes(sub.row.space).get(),

@@ -38,8 +38,33 @@ pub enum Delivery {
     Failed(String),
 }
 
+/// One attempt, as operators want to see it afterwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// What came of it.
+    pub delivery: Delivery,
+    /// What was sent, password and SK masked; empty where nothing was.
+    pub request: String,
+    /// HTTP status of the answer, where one came.
+    pub status: Option<u16>,
+    /// Its first bytes, password and SK masked.
+    pub answer: String,
+}
+
+impl From<Delivery> for Attempt {
+    fn from(delivery: Delivery) -> Self {
+        Self { delivery, request: String::new(), status: None, answer: String::new() }
+    }
+}
+
 /// Sends alerts.
 pub trait Courier: Send + Sync + 'static {
     /// One attempt. Never retried inside: the outbox has the schedule.
     fn deliver(&self, notice: Notice) -> Pin<Box<dyn Future<Output = Delivery> + Send>>;
+
+    /// The same, with what was sent and answered.
+    fn attempt(&self, notice: Notice) -> Pin<Box<dyn Future<Output = Attempt> + Send>> {
+        let delivery = self.deliver(notice);
+        Box::pin(async move { delivery.await.into() })
+    }
 }

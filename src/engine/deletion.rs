@@ -23,12 +23,13 @@ impl Engine {
             return Err(Refusal::Forbidden.into());
         }
         let audit = self.audited(caller, "DeleteObject", format!("{}/{key}", bucket.name));
-        let (bucket, sub_account, key) = (bucket.id, bucket.owner, key.clone());
+        let (bucket, sub_account, key, by) = (bucket.id, bucket.owner, key.clone(), self.who_asks(caller));
         self.change(false, move |apply| match apply.object(bucket, &key)? {
             None => Ok(Vec::new()),
             Some(row) if !condition.holds(row.etag, row.created, row.size) => refuse(Refusal::Precondition),
             Some(row) if row.lock == Lock::Locked => refuse(Refusal::Locked),
             Some(row) => {
+                apply.on_behalf_of(by);
                 let files = vec![(row.created, row.id)];
                 let gone = Event::Delete { sub_account, cause: Cause::Asked, files, exhausted: false };
                 Ok(std::iter::once(gone).chain(audit).collect())
@@ -89,6 +90,7 @@ impl Engine {
             if files.is_empty() {
                 return Ok(Vec::new());
             }
+            apply.on_behalf_of(engine.who_asks(&caller));
             let names: Vec<&str> = gone.iter().map(ObjectKey::as_str).collect();
             // As JSON, since a key may have any separator in it.
             let names = serde_json::to_string(&names).unwrap_or_default();
@@ -157,7 +159,7 @@ impl Engine {
     /// arms the alerts. Done when it returns.
     pub async fn clear_sub_account_files(&self, caller: &Caller, sub: &SubAccountRef) -> Result<()> {
         caller.acting(Action::ManageSubAccounts)?;
-        let id = sub.id;
+        let (id, by) = (sub.id, self.who_asks(caller));
         let upto = self
             .change(false, move |apply| {
                 match apply.sub_account(id)? {
@@ -171,7 +173,9 @@ impl Engine {
             .await?;
         loop {
             let (told, counted) = tokio::sync::oneshot::channel();
+            let by = by.clone();
             self.change(false, move |apply| {
+                apply.on_behalf_of(by);
                 let mut files = Vec::new();
                 for entry in apply.oldest_unlocked(id)? {
                     let (created, object, _) = entry?;

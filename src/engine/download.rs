@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::pins::Pin;
 use super::{BucketRef, Caller, Engine, Error, ObjectInfo, Result};
-use crate::domain::{Checksum, Metadata, ObjectId, ObjectKey, Refusal};
+use crate::domain::{Checksum, Metadata, ObjectId, ObjectKey, Refusal, SubAccountId};
 use crate::store::index::rows::ObjectRow;
 use crate::store::volume::reader::RecordReader;
 use crate::store::volume::record::{BLOCK, Place, Segment};
@@ -47,6 +47,8 @@ pub struct ObjectReader {
     head: RecordReader,
     segments: Vec<Segment>,
     pin: Pin,
+    /// Whose it is.
+    owner: SubAccountId,
 }
 
 impl Engine {
@@ -75,14 +77,14 @@ impl Engine {
             let segments = if row.segmented { view.segments(row.id)? } else { Vec::new() };
             let ids = std::iter::once(row.id).chain(segments.iter().map(|s| s.id)).collect();
             if let Some(pin) = self.inner.pins.pin(ids, now) {
-                return self.reader(key, row, segments, pin, wanted).await;
+                return self.reader((key, bucket.owner), row, segments, pin, wanted).await;
             }
         }
     }
 
     async fn reader(
         &self,
-        key: &ObjectKey,
+        (key, owner): (&ObjectKey, SubAccountId),
         row: ObjectRow,
         segments: Vec<Segment>,
         pin: Pin,
@@ -109,6 +111,7 @@ impl Engine {
             head,
             segments,
             pin,
+            owner,
         })
     }
 }
@@ -126,6 +129,16 @@ struct Reading {
     handed: Instant,
     /// … and how many blocks they were read as.
     blocks: u64,
+    /// Where it began, and whose file it is: what was read is counted at the end.
+    from: u64,
+    owner: SubAccountId,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let read = self.at.saturating_sub(self.from);
+        self.engine.inner.observe.downloaded(self.owner, read, self.engine.now());
+    }
 }
 
 enum Source {
@@ -162,6 +175,7 @@ impl ObjectReader {
             return Ok(None);
         }
         let bytes = self.head.read(&self.engine.inner.store.volumes, first, last, 0).await?;
+        self.engine.inner.observe.downloaded(self.owner, range.end - range.start, self.engine.now());
         Ok(Some(cut(&bytes, first, range)))
     }
 
@@ -191,6 +205,8 @@ impl ObjectReader {
             end: range.end.min(self.info.size.get()),
             handed: Instant::now(),
             blocks: BLOCKS_AT_FIRST / 2,
+            from: range.start,
+            owner: self.owner,
         };
         futures_util::stream::try_unfold(reading, |mut reading| async move {
             match reading.next().await {

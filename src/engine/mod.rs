@@ -12,6 +12,7 @@ mod keyring;
 mod listing;
 mod media;
 mod multipart;
+pub mod observe;
 mod pins;
 mod reconcilers;
 mod request_ids;
@@ -33,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
-pub use courier::{Courier, Delivery, Notice};
+pub use courier::{Attempt, Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use media::{
     Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason, Packed,
@@ -96,6 +97,8 @@ struct Inner {
     request_ids: RequestIds,
     /// Passwords that are being hashed take their turns: each fills memory.
     hashing: tokio::sync::Semaphore,
+    /// What the box knows about itself over time.
+    observe: observe::Observe,
     scrub: Arc<reconcilers::ScrubState>,
     /// Rung by nobody: the clock alone says when there is a sample to take.
     sampling: tokio::sync::Notify,
@@ -126,6 +129,7 @@ impl Engine {
         let store = Store::open(world.clone(), &options(config))?;
         // After the store: it holds the lock of the data directory.
         let books = Arc::new(Books::open(&world, &config.storage.data_dir)?);
+        let observe = observe::Observe::load(&books)?;
         let recovery = &store.recovery;
         tracing::info!(
             records = recovery.records,
@@ -150,6 +154,7 @@ impl Engine {
                 turns: turns::Turns::default(),
                 request_ids,
                 hashing: tokio::sync::Semaphore::new(users::HASHES_AT_A_TIME),
+                observe,
                 scrub: Arc::default(),
                 sampling: tokio::sync::Notify::new(),
                 tasks: TaskTracker::new(),
@@ -208,8 +213,14 @@ impl Engine {
         self.inner.ending.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
-        let inner = Arc::clone(&self.inner);
-        let closed = tokio::task::spawn_blocking(move || inner.store.close()).await;
+        let engine = self.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = observe::flush(&engine) {
+                tracing::warn!(%error, "the last minute's counters were not written down");
+            }
+            engine.inner.store.close()
+        })
+        .await;
         match closed {
             Ok(closed) => Ok(closed?),
             Err(error) => Err(Error::Broken(error.to_string().into())),

@@ -63,6 +63,8 @@ impl Engine {
             nonce: self.inner.world.entropy.bytes(),
         };
         let receipt = self.inner.store.queue.ask(|reply| Command::Complete(Box::new(completion), reply)).await?;
+        // Its bytes were counted part by part.
+        self.inner.observe.uploaded(bucket.owner, bucket.id, 0, receipt.created());
         Ok(receipt.into())
     }
 

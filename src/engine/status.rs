@@ -83,6 +83,7 @@ impl Engine {
             id: id.get(),
             account: name(&row),
             ak: row.ak.as_str().to_owned(),
+            name: self.inner.observe.name(row.sub_account).name,
             alert: alert_word(row.alert),
             state: row.state.word(),
             raised_ms: row.raised.millis(),

@@ -423,6 +423,10 @@ pub struct AccountContents {
 pub struct SubAccountView {
     /// S3AK.
     pub ak: String,
+    /// What people call it; empty where nobody has named it.
+    pub name: String,
+    /// Where it is.
+    pub place: String,
     /// Its account's name.
     pub account: String,
     /// Granted, GB.
@@ -467,6 +471,8 @@ pub struct AlertView {
     pub account: String,
     /// The sub-account's AK.
     pub ak: String,
+    /// What people call the camera; empty where nobody has named it.
+    pub name: String,
     /// `full`, `nearly_full` or `idle`.
     pub alert: &'static str,
     /// `pending`, `delivered`, `withdrawn`, `replaced` or `given_up`.

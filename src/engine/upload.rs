@@ -284,6 +284,8 @@ impl Upload {
         if records.is_empty() || self.writer.payload_len() > 0 {
             records.push(self.writer.finish(&mut self.md5).await?);
         }
+        let (owner, bucket, bytes) = (self.sub_account, self.bucket, self.received);
+        let whole = matches!(self.target, Target::Object { .. });
         let queue = &self.engine.inner.store.queue;
         let in_memory = match records.as_slice() {
             [only] => only.inline(),
@@ -332,6 +334,12 @@ impl Upload {
         if let Some(hashing) = hashing {
             hashing.run();
         }
-        Ok(answer.come().await?.into())
+        let stored: Stored = answer.come().await?.into();
+        let observe = &self.engine.inner.observe;
+        match whole {
+            true => observe.uploaded(owner, bucket, bytes, stored.created),
+            false => observe.part_stored(owner, bytes, stored.created),
+        }
+        Ok(stored)
     }
 }

@@ -1,7 +1,11 @@
 //! Who calls: the only ways to a [`Caller`] on this plane, by a request's signature and by a form's.
 
+use http::Method;
+use http::header::USER_AGENT;
+
 use super::error::{Code, S3Error, S3Result};
 use super::{Head, Plane};
+use crate::engine::observe::Seen;
 use crate::engine::{Caller, Credential};
 use crate::wire::sig::{self, FormClaim, SigCode, SigError, Signed, Version};
 
@@ -31,8 +35,43 @@ pub fn authenticate(plane: &Plane, head: &Head) -> S3Result<Authenticated> {
     let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
     let signed = claim.verify(&request, credential.key(), plane.engine.now(), plane.config.clock_skew)?;
     let caller = credential.caller(&signed.verified).seen_at(head.peer);
+    if matches!(head.method, Method::PUT | Method::POST) {
+        plane.engine.seen(
+            &caller,
+            Seen {
+                signature: match (claim.version(), signed.presigned) {
+                    (Version::V2, false) => "v2",
+                    (Version::V2, true) => "v2-presigned",
+                    (Version::V4, false) => "v4",
+                    (Version::V4, true) => "v4-presigned",
+                },
+                agent: head.text(USER_AGENT),
+                // A presigned URL is of the day when it was made, not of the clock that uses it.
+                date: if signed.presigned { None } else { claim.date(&request) },
+                by_host: head.host_bucket.is_some(),
+            },
+        );
+    }
     Ok(Authenticated { caller, signed })
 }
+
+/// The key that a request claims to be signed with, for the record of a refusal.
+pub fn claimed_key(headers: &http::HeaderMap, target: &str) -> Option<String> {
+    let claimed = |text: &str| {
+        let text: String = text.chars().take_while(char::is_ascii_alphanumeric).take(KEY_CHARS_MAX).collect();
+        (!text.is_empty()).then_some(text)
+    };
+    let in_header = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if let Some(value) = in_header {
+        let after = value.split_once("Credential=").or_else(|| value.split_once("AWS "));
+        return after.and_then(|(_, rest)| claimed(rest.trim_start()));
+    }
+    let after = target.split_once("X-Amz-Credential=").or_else(|| target.split_once("AWSAccessKeyId="));
+    after.and_then(|(_, rest)| claimed(rest))
+}
+
+/// Letters of a claimed key that are looked at.
+const KEY_CHARS_MAX: usize = 128;
 
 /// Verifies the signature of a form's policy; `field` gives a field by its name in lower case.
 ///

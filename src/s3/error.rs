@@ -156,6 +156,11 @@ impl S3Error {
         (self.code, self.message.into_owned())
     }
 
+    /// The name of S3's code.
+    pub fn cause(&self) -> &'static str {
+        self.code.name()
+    }
+
     /// S3's code.
     #[cfg(test)]
     pub fn code(&self) -> Code {

@@ -89,7 +89,11 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
     };
     let mut response = match outcome {
         Ok(response) => response,
-        Err(error) => error.response(uri.path(), &request_id, method == Method::HEAD),
+        Err(error) => {
+            let ak = auth::claimed_key(&headers, uri.query().unwrap_or_default());
+            plane.engine.refused(ak.as_deref(), error.cause());
+            error.response(uri.path(), &request_id, method == Method::HEAD)
+        }
     };
     // What is sent is a part of the request's turn too.
     if let Some(turn) = incoming.end()

@@ -14,8 +14,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use crate::domain::Secret;
 use crate::domain::limits;
-use crate::engine::{Courier, Delivery, Notice};
+use crate::engine::{Attempt, Courier, Delivery, Notice};
 use crate::wire::soap::callback::{self, Whose};
 
 /// Delivers alerts over HTTP, a connection each: a platform that hangs holds up nobody else's.
@@ -46,39 +47,108 @@ impl Default for SoapCourier {
 
 impl Courier for SoapCourier {
     fn deliver(&self, notice: Notice) -> Pin<Box<dyn Future<Output = Delivery> + Send>> {
+        let attempt = self.attempt(notice);
+        Box::pin(async move { attempt.await.delivery })
+    }
+
+    fn attempt(&self, notice: Notice) -> Pin<Box<dyn Future<Output = Attempt> + Send>> {
         let client = self.client.clone();
         Box::pin(async move {
             let timeout = notice.timeout;
-            match tokio::time::timeout(timeout, exchange(client, notice)).await {
+            let mut trace = Trace { request: shown(&notice), status: None, answer: String::new() };
+            let delivery = match tokio::time::timeout(timeout, exchange(client, notice, &mut trace)).await {
                 Ok(Ok(0)) => Delivery::Delivered,
                 Ok(Ok(number)) => Delivery::Result(number),
                 Ok(Err(why)) => Delivery::Failed(why),
                 Err(_) => Delivery::Failed(format!("no answer within {} ms", timeout.as_millis())),
-            }
+            };
+            let Trace { request, status, answer } = trace;
+            Attempt { delivery, request, status, answer }
         })
     }
 }
 
+/// Bytes of an answer that are kept.
+const ANSWER_SHOWN_MAX: usize = 1024;
+/// Bytes of a request that are kept.
+const REQUEST_SHOWN_MAX: usize = 4096;
+const MASK: &str = "***";
+
+/// What operators see of an exchange.
+struct Trace {
+    request: String,
+    status: Option<u16>,
+    answer: String,
+}
+
+/// The request as operators see it: the message is written anew with masks where the secrets are.
+fn shown(notice: &Notice) -> String {
+    let message = callback::write(
+        &notice.profile,
+        notice.alert,
+        Whose {
+            account: notice.account.as_str(),
+            password: MASK,
+            access_key: notice.access_key.as_str(),
+            secret: MASK,
+        },
+    );
+    // Whoever put a password into the URL's query has it masked with the query.
+    let url = notice.url.split('?').next().unwrap_or_default();
+    let url = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{MASK}@{host}"),
+        _ => url.to_owned(),
+    };
+    let action = message.soap_action.map(|action| format!("SOAPAction: {action}\n")).unwrap_or_default();
+    let head = format!("POST {url}\nContent-Type: {}\n{action}\n", message.content_type);
+    head + &start_of(&String::from_utf8_lossy(&message.body), REQUEST_SHOWN_MAX)
+}
+
+/// The first bytes of a text, cut between characters, control characters as spaces.
+fn start_of(text: &str, most: usize) -> String {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let space = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    text[..end].chars().map(space).collect()
+}
+
+/// The first bytes of an answer; a platform that sends our secrets back has them masked.
+fn shown_answer(body: &[u8], password: &Secret, secret: &Secret) -> String {
+    let mut text = String::from_utf8_lossy(body).into_owned();
+    for hidden in [password.expose(), secret.expose()].into_iter().filter(|hidden| !hidden.is_empty()) {
+        text = text.replace(hidden, MASK);
+    }
+    start_of(&text, ANSWER_SHOWN_MAX)
+}
+
 /// The Result that the platform answers with, or in words why there is none. The words hold nothing of message, URL or answer.
-async fn exchange(client: Client<HttpConnector, Full<Bytes>>, notice: Notice) -> Result<i32, String> {
+async fn exchange(
+    client: Client<HttpConnector, Full<Bytes>>,
+    notice: Notice,
+    trace: &mut Trace,
+) -> Result<i32, String> {
     let request = request(&notice)?;
-    drop(notice);
+    let Notice { password, secret, .. } = notice;
     let response = client.request(request).await.map_err(|why| connection_words(&why))?;
     let status = response.status();
+    trace.status = Some(status.as_u16());
+    let content_type =
+        response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body = Limited::new(response.into_body(), limits::CALLBACK_ANSWER_BYTES_MAX).collect().await;
+    let body = body.map(http_body_util::Collected::to_bytes);
+    if let Ok(body) = &body {
+        trace.answer = shown_answer(body, &password, &secret);
+    }
     if status.is_redirection() {
         return Err(format!("HTTP {}: a redirect is not followed", status.as_u16()));
     }
     if !status.is_success() {
         return Err(format!("HTTP {}", status.as_u16()));
     }
-    let content_type =
-        response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let body = Limited::new(response.into_body(), limits::CALLBACK_ANSWER_BYTES_MAX).collect().await;
     let body = body.map_err(|why| {
         let over = why.downcast_ref::<LengthLimitError>().is_some();
         if over { "the answer is over 64 KiB" } else { "the connection broke in the middle of the answer" }.to_owned()
     })?;
-    callback::read_answer(&body.to_bytes(), content_type.as_deref())
+    callback::read_answer(&body, content_type.as_deref())
 }
 
 fn request(notice: &Notice) -> Result<Request<Full<Bytes>>, String> {
@@ -148,7 +218,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::domain::{Alert, CallbackProfile, Secret};
+    use crate::domain::{Alert, CallbackProfile};
 
     /// What the platform of a test does once it has the request.
     enum Plays {
@@ -215,6 +285,30 @@ mod tests {
         format!(
             "<e:Envelope xmlns:e='http://schemas.xmlsoap.org/soap/envelope/'><e:Body>{inside}</e:Body></e:Envelope>"
         )
+    }
+
+    #[tokio::test]
+    async fn an_attempt_shows_what_was_sent_and_answered_and_no_secret() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://u:pass-word-1@{}/a?k=secret-key-1", listener.local_addr().expect("bound"));
+        let platform = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut got = Vec::new();
+            while !whole(&got) {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).await.expect("a request");
+                got.extend_from_slice(&piece[..read]);
+            }
+            let Plays::Says(text) = http("500 Oops", "we saw pass-word-1 and secret-key-1") else { return };
+            let _ = stream.write_all(text.as_bytes()).await;
+        });
+        let attempt = SoapCourier::new().attempt(notice(url, CallbackProfile::default())).await;
+        platform.await.expect("the platform");
+        assert_eq!(attempt.delivery, Delivery::Failed("HTTP 500".to_owned()));
+        assert_eq!(attempt.status, Some(500));
+        assert_eq!(attempt.answer, "we saw *** and ***");
+        assert!(attempt.request.contains("<Password>***</Password><S3AK>AK1</S3AK><S3SK>***</S3SK>"));
+        assert!(!attempt.request.contains("pass-word-1") && !attempt.request.contains("secret-key-1"));
     }
 
     async fn came_of(plays: Plays) -> Delivery {

@@ -171,7 +171,7 @@ impl Committer {
         for command in batch {
             self.take(&mut apply, group, command)?;
         }
-        let effects = apply.finish(self.seq)?;
+        let mut effects = apply.finish(self.seq)?;
         if !group.frames.is_empty() {
             self.journal.append(&group.frames)?;
         }
@@ -188,6 +188,7 @@ impl Committer {
             reservation.keep(used);
         }
         let (overwrite, alerts, trash, closing) = (effects.overwrite, effects.alerts, effects.trash, effects.closing);
+        self.bells.witness.add(std::mem::take(&mut effects.gone), std::mem::take(&mut effects.raised));
         self.catalog.publish(effects, std::mem::take(&mut group.holds));
         let bells = [
             (overwrite, &self.bells.overwrite),
@@ -232,6 +233,7 @@ impl Committer {
                     }
                     Ok(first)
                 });
+                apply.on_behalf_of(None);
                 match reply {
                     Some(reply) => group.answer(reply, answer),
                     None => match answer {

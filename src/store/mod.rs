@@ -19,6 +19,7 @@ pub mod recovery;
 pub mod scrub;
 pub mod snapshot;
 pub mod volume;
+pub mod witness;
 
 use std::any::Any;
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::{AccountId, AlertId, SubAccountId};
 use crate::engine::identity::{password_context, sk_context};
+use crate::engine::observe::{AlertEnd, Tried, keep_attempt};
 use crate::engine::{Delivery, Engine, Notice, Result};
 use crate::store::event::Event;
 use crate::store::index::rows::{AlertRow, AlertState, alert_word};
@@ -95,11 +96,20 @@ async fn attempt(engine: &Engine, id: AlertId, mut row: AlertRow, replaced: bool
     if replaced {
         row.state = AlertState::Replaced;
     } else {
-        let delivery = match notice(engine, &row)? {
-            Ok(notice) => engine.inner.courier.deliver(notice).await,
-            Err(why) => Delivery::Failed(why.to_owned()),
+        let attempt = match notice(engine, &row)? {
+            Ok(notice) => engine.inner.courier.attempt(notice).await,
+            Err(why) => Delivery::Failed(why.to_owned()).into(),
         };
-        settle(engine, id, &mut row, delivery);
+        settle(engine, id, &mut row, attempt.delivery.clone());
+        let end = match row.state {
+            AlertState::Delivered => Some(AlertEnd::Delivered),
+            AlertState::GivenUp => Some(AlertEnd::GivenUp),
+            AlertState::Pending | AlertState::Withdrawn | AlertState::Replaced => None,
+        };
+        if let Some(end) = end {
+            engine.inner.observe.alert_ended(row.sub_account, end, engine.now());
+        }
+        keep_attempt(engine, Tried { alert: id, number: row.attempts, attempt }).await;
     }
     engine.change(false, move |_| Ok(vec![Event::PutAlert { id, row }])).await?;
     Ok(())

@@ -22,7 +22,7 @@ use super::{Engine, Result};
 
 /// What a step says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// There is more to do.
     Again,
     /// There is nothing to do until the bell rings.
@@ -40,6 +40,7 @@ pub(super) fn start(engine: &Engine) {
     run(engine, "punch", every(1), |e| &e.inner.store.bells.trash, punch::step);
     run(engine, "expire", every(600), |e| &e.inner.store.bells.closing, expire::step);
     run(engine, "sample", every(15), |e| &e.inner.sampling, sample::step);
+    run(engine, "observe", every(60), |e| &e.inner.store.bells.witness.bell, super::observe::step);
     deliver::start(engine);
     scrub::start(engine);
 }

@@ -7,6 +7,7 @@ mod crash;
 mod expiry;
 mod faults;
 mod media;
+mod observe;
 mod office;
 mod own_buckets;
 mod rig;

@@ -120,6 +120,8 @@ impl Rig {
                 listen,
                 idle_timeout: Duration::from_secs(1800),
                 session_timeout: Duration::from_secs(43_200),
+                silent_factor: 3,
+                gone_days: 180,
             },
             metrics_listen: listen,
             space: Space {

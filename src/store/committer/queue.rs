@@ -15,6 +15,7 @@ use crate::store::event::Event;
 use crate::store::index::apply::Apply;
 use crate::store::index::rows::TrashRow;
 use crate::store::volume::writer::Written;
+use crate::store::witness::Witness;
 
 /// Why a change did not happen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -145,6 +146,8 @@ pub struct Bells {
     pub alerts: Notify,
     pub trash: Notify,
     pub closing: Notify,
+    /// What went and was raised, for the engine's record of it.
+    pub witness: Witness,
     /// Sequence up to which the index is durable: what was deleted later is not punched yet.
     pub durable: AtomicU64,
 }

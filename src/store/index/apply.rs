@@ -3,6 +3,7 @@
 //! rebuild all go through here, so that they cannot come to different ends.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use redb::{ReadableTable, WriteTransaction};
 
@@ -21,6 +22,7 @@ use crate::store::codec::{Decoder, Encoder};
 use crate::store::error::StoreError;
 use crate::store::event::{Cause, Event};
 use crate::store::volume::record::{Header, Kind, Place, Segment};
+use crate::store::witness::{Gone, WhyGone};
 
 /// What the rules of space need to know of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,10 @@ pub struct Effects {
     pub trash: bool,
     /// A closed sub-account has files to delete.
     pub closing: bool,
+    /// Files that are gone.
+    pub gone: Vec<Gone>,
+    /// Whose alerts were raised.
+    pub raised: Vec<SubAccountId>,
 }
 
 /// What a rebuild knows beforehand from the journal's snapshot.
@@ -64,6 +70,8 @@ pub struct Apply<'t> {
     /// Sequence and time of the change that is being applied.
     seq: u64,
     now: Timestamp,
+    /// Who asked for the change, where somebody did.
+    by: Option<Arc<str>>,
     sub_accounts: HashMap<SubAccountId, Option<SubAccountRow>>,
     /// Which of the own buckets that were asked for are there.
     own_buckets: HashMap<SubAccountId, bool>,
@@ -111,6 +119,7 @@ impl<'t> Apply<'t> {
             settings,
             seq: 0,
             now: Timestamp::default(),
+            by: None,
             sub_accounts: HashMap::new(),
             own_buckets: HashMap::new(),
             stats: HashMap::new(),
@@ -144,6 +153,11 @@ impl<'t> Apply<'t> {
         self.seq = seq;
         self.now = now;
         self.trash_number = 0;
+    }
+
+    /// Deletions of the change under way are for this caller.
+    pub fn on_behalf_of(&mut self, by: Option<Arc<str>>) {
+        self.by = by;
     }
 
     // --- reading ---
@@ -311,6 +325,7 @@ impl<'t> Apply<'t> {
         let lowered = old.as_ref().is_some_and(|o| o.size.get() > header.size);
         if let Some(old) = old {
             self.remove_object(bucket, &header.key, &old)?;
+            self.witness(bucket, header.key.clone(), &old, WhyGone::Replaced);
         }
         // What is known to be dead by now has replaced all the same what was there before it.
         if !self.has_bucket(bucket)? || self.foreknowledge.dead.contains(&header.id) {
@@ -395,6 +410,13 @@ impl<'t> Apply<'t> {
             self.trash_segments(&segments)?;
         }
         self.trash(row.place, row.id)
+    }
+
+    /// Tells that a file is gone.
+    fn witness(&mut self, bucket: BucketId, key: ObjectKey, row: &ObjectRow, why: WhyGone) {
+        let (owner, by) = (owner_of(bucket), self.by.clone());
+        let gone = Gone { owner, bucket, key, size: row.size, created: row.created, when: self.now, why, by };
+        self.effects.gone.push(gone);
     }
 
     fn take_segments(&mut self, id: ObjectId) -> Result<Vec<Segment>, StoreError> {
@@ -623,6 +645,11 @@ impl<'t> Apply<'t> {
         files: &[(Timestamp, ObjectId)],
         exhausted: bool,
     ) -> Result<(), StoreError> {
+        let why = match cause {
+            Cause::Asked => WhyGone::Asked,
+            Cause::Clear => WhyGone::Clear,
+            Cause::Overwrite => WhyGone::Overwrite,
+        };
         let mut freed = 0;
         for &(created, id) in files {
             let Some(value) = self
@@ -636,6 +663,7 @@ impl<'t> Apply<'t> {
             let (bucket, size, key) = unlocked_value(&value)?;
             if let Some(row) = self.object(bucket, &key)? {
                 self.remove_object(bucket, &key, &row)?;
+                self.witness(bucket, key, &row, why);
                 freed += size.get();
             }
         }
@@ -747,6 +775,7 @@ impl<'t> Apply<'t> {
         };
         self.tables.outbox.insert(keys::alert(alert_id).as_slice(), alert.encode().as_slice())?;
         self.effects.alerts = true;
+        self.effects.raised.push(id);
         Ok(())
     }
 
@@ -801,6 +830,7 @@ impl<'t> Apply<'t> {
             left -= found.len();
             for (key, row) in found {
                 self.remove_object(bucket, &key, &row)?;
+                self.witness(bucket, key, &row, WhyGone::Closed);
             }
             let uploads: Vec<UploadId> = self.uploads_of(bucket)?.into_iter().take(left).collect();
             left -= uploads.len();

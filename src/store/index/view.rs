@@ -290,6 +290,17 @@ impl View {
             .collect()
     }
 
+    /// One alert, whether it has come to its end or not.
+    pub fn alert(&self, id: AlertId) -> Result<Option<AlertRow>, StoreError> {
+        let key = keys::alert(id);
+        for table in [definitions::outbox, definitions::alert_log] {
+            if let Some(value) = self.rows(table)?.get(key.as_slice())? {
+                return Ok(Some(AlertRow::decode(value.value())?));
+            }
+        }
+        Ok(None)
+    }
+
     /// Alerts that have come to their end, newest first.
     pub fn alert_log(&self, most: usize) -> Result<Vec<(AlertId, AlertRow)>, StoreError> {
         let table = self.rows(definitions::alert_log)?;

@@ -212,6 +212,17 @@ impl Claim {
         &self.access_key
     }
 
+    /// The date that the request claims to be of, where it is signed by one.
+    pub fn date(&self, request: &Request<'_>) -> Option<Timestamp> {
+        match &self.kind {
+            Kind::V4(claim) => Some(claim.date()),
+            Kind::V2(_) => {
+                let text = |name: &HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
+                text(&AMZ_DATE).or_else(|| text(&DATE)).and_then(crate::wire::s3_time::parse_any)
+            }
+        }
+    }
+
     /// Which family of signatures it uses.
     pub fn version(&self) -> Version {
         match self.kind {

@@ -90,6 +90,11 @@ pub(super) fn read_signature(text: &str, why: Why) -> Result<[u8; 32], SigError>
 }
 
 impl Claim {
+    /// The request's date, or the URL's.
+    pub(super) fn date(&self) -> Timestamp {
+        self.date
+    }
+
     /// `rest` is what follows `AWS4-`.
     pub(super) fn from_header(request: &Request<'_>, rest: &str) -> Result<(String, Self), SigError> {
         let Some(rest) = rest.strip_prefix("HMAC-SHA256") else {

@@ -1,0 +1,382 @@
+//! Writing down what has gathered, every minute and at the end, and forgetting what has served its time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::PoisonError;
+
+use super::gone;
+use super::rows::{
+    AlertNoteRow, AttemptRow, CameraDayRow, CameraRow, Counters, DayRow, GoneFilesRow, GoneRow, HourRow, NameRow,
+    day_of, hour_of,
+};
+use super::{Observe, PARTS};
+use crate::books::{Books, BooksError, Changes};
+use crate::domain::forecast::DAY_MS;
+use crate::domain::{SubAccountId, Timestamp};
+use crate::engine::reconcilers::Step;
+use crate::engine::status::blocking;
+use crate::engine::{Engine, Error, Result};
+use crate::store::index::{is_own, slot_of};
+use crate::store::witness::{Seen, WhyGone};
+
+/// Hours are kept for 60 days, days for 13 months, days of cameras for 60 days.
+const HOURS_KEPT: u64 = 60 * 24;
+const DAYS_KEPT: u64 = 396;
+const CAMERA_DAYS_KEPT: u64 = 60;
+/// Attempts to deliver alerts are kept for 13 months.
+const ATTEMPTS_KEPT_MS: i64 = 396 * DAY_MS;
+/// What has served its time is looked for this often.
+const PRUNE_EVERY_MS: i64 = 3_600_000;
+/// Batches of files that are gone that are forgotten in one go at most.
+const PRUNED_AT_ONCE: usize = 20_000;
+/// Packed bytes of what is known of files that are gone; past it the oldest days go before their time.
+const GONE_BYTES_MAX: u64 = 4 << 30;
+
+/// What was taken out of memory of one owner of files.
+struct Taken {
+    owner: SubAccountId,
+    pending: Vec<(u64, Counters)>,
+    row: Option<CameraRow>,
+}
+
+/// What is left to write of the counters.
+#[derive(Default)]
+struct Sums {
+    hours: BTreeMap<(u64, u64), Counters>,
+    days: BTreeMap<(u64, u64), Counters>,
+    cameras: BTreeMap<(u64, u64), Counters>,
+}
+
+/// How much is known of files that are gone, and since when, under 0.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct GoneTotalRow {
+    bytes: u64,
+    /// What went before is forgotten.
+    cutoff_ms: i64,
+}
+
+impl crate::books::Row for GoneTotalRow {
+    const TABLE: &'static str = "gone_total";
+    type Key = u64;
+}
+
+/// The reconciler: writes what there is.
+pub async fn step(engine: Engine) -> Result<Step> {
+    blocking(move || flush(&engine)).await?;
+    Ok(Step::Idle)
+}
+
+/// Writes everything that has gathered. Blocks.
+pub fn flush(engine: &Engine) -> Result<()> {
+    let inner = &engine.inner;
+    inner.observe.know(engine);
+    let seen = inner.store.bells.witness.take();
+    let taken = inner.observe.take();
+    if !(taken.is_empty() && seen.gone.is_empty() && seen.raised.is_empty())
+        && let Err(error) = write(engine, &taken, &seen)
+    {
+        inner.observe.put_back(taken);
+        inner.store.bells.witness.put_back(seen);
+        return Err(error);
+    }
+    if seen.unnamed > 0 {
+        tracing::warn!(files = seen.unnamed, "more files were deleted at once than their names could be kept");
+    }
+    prune(engine)
+}
+
+fn write(engine: &Engine, taken: &[Taken], seen: &Seen) -> Result<()> {
+    let zone = engine.config().zone_minutes;
+    let accounts = engine.inner.observe.accounts(engine, taken, seen);
+    let mut sums = Sums::default();
+    let account = |owner: SubAccountId| accounts.get(&owner).copied().unwrap_or(0);
+    for Taken { owner, pending, .. } in taken {
+        for (hour, counters) in pending {
+            sums.add(*owner, account(*owner), *hour, zone, counters);
+        }
+    }
+    for gone in &seen.gone {
+        let mut one = Counters::default();
+        match gone.why {
+            WhyGone::Overwrite => (one.overwritten, one.overwritten_bytes) = (1, gone.size.get()),
+            WhyGone::Asked | WhyGone::Clear | WhyGone::Closed | WhyGone::Replaced => {
+                (one.deleted, one.deleted_bytes) = (1, gone.size.get());
+            }
+        }
+        sums.add(gone.owner, account(gone.owner), hour_of(gone.when), zone, &one);
+    }
+    let now = engine.now();
+    let raised = Counters { alerts_raised: 1, ..Counters::default() };
+    for owner in &seen.raised {
+        sums.add(*owner, account(*owner), hour_of(now), zone, &raised);
+    }
+    let batches = gone::batches(&seen.gone, |gone| engine.inner.observe.bucket_name(engine, gone.owner, gone.bucket));
+    engine.inner.books.change(|changes| {
+        for (key, more) in sums.hours {
+            let mut row: HourRow = changes.get(&key)?.unwrap_or_default();
+            row.0.add(&more);
+            changes.put(&key, &row)?;
+        }
+        for (key, more) in sums.days {
+            let mut row: DayRow = changes.get(&key)?.unwrap_or_default();
+            row.0.add(&more);
+            changes.put(&key, &row)?;
+        }
+        for (key, more) in sums.cameras {
+            let mut row: CameraDayRow = changes.get(&key)?.unwrap_or_default();
+            row.0.add(&more);
+            changes.put(&key, &row)?;
+        }
+        for Taken { owner, row, .. } in taken {
+            if let Some(row) = row {
+                changes.put(&owner.get(), row)?;
+            }
+        }
+        put_gone(changes, batches)
+    })
+}
+
+fn put_gone(changes: &mut Changes, batches: Vec<gone::Packed>) -> Result<()> {
+    if batches.is_empty() {
+        return Ok(());
+    }
+    let mut total: GoneTotalRow = changes.get(&0)?.unwrap_or_default();
+    for gone::Packed { owner, until_ms, row, files } in batches {
+        let mut key = (owner, (until_ms, 0));
+        while changes.get::<GoneRow>(&key)?.is_some() {
+            key.1.1 += 1;
+        }
+        total.bytes += row.packed;
+        changes.put(&key, &row)?;
+        changes.put(&key, &GoneFilesRow { packed: files })?;
+    }
+    changes.put(&0, &total)?;
+    Ok(())
+}
+
+/// Forgets, once an hour, what has served its time.
+fn prune(engine: &Engine) -> Result<()> {
+    let now = engine.now();
+    {
+        let mut last = engine.inner.observe.pruned.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.millis().saturating_sub(*last) < PRUNE_EVERY_MS {
+            return Ok(());
+        }
+        *last = now.millis();
+    }
+    let config = engine.config();
+    let books = &engine.inner.books;
+    let (hour, today) = (hour_of(now), day_of(now, config.zone_minutes));
+    let old_attempts = books
+        .scan::<AttemptRow>(&(0, 0), |_, row| row.at_ms < now.millis().saturating_sub(ATTEMPTS_KEPT_MS))?
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect::<Vec<_>>();
+    let total: GoneTotalRow = books.get(&0)?.unwrap_or_default();
+    let cutoff_ms = cutoff(&total, now, config.portal.gone_days);
+    let (dead, left) = dead_batches(books, cutoff_ms)?;
+    let forgotten = engine.inner.observe.closed_for_good(engine, &left);
+    books.change(|changes| {
+        changes.prune::<HourRow>(|(of, _)| of.saturating_add(HOURS_KEPT) < hour)?;
+        changes.prune::<DayRow>(|(of, _)| of.saturating_add(DAYS_KEPT) < today)?;
+        changes.prune::<CameraDayRow>(|(of, _)| of.saturating_add(CAMERA_DAYS_KEPT) < today)?;
+        for key in &old_attempts {
+            changes.remove::<AttemptRow>(key)?;
+            changes.remove::<AlertNoteRow>(&key.0)?;
+        }
+        let mut bytes = total.bytes;
+        for (key, packed) in &dead {
+            changes.remove::<GoneRow>(key)?;
+            changes.remove::<GoneFilesRow>(key)?;
+            bytes = bytes.saturating_sub(*packed);
+        }
+        for id in &forgotten {
+            changes.remove::<CameraRow>(&id.get())?;
+            changes.remove::<NameRow>(&id.get())?;
+        }
+        changes.put(&0, &GoneTotalRow { bytes, cutoff_ms })?;
+        Ok::<_, Error>(())
+    })?;
+    engine.inner.observe.forget(&forgotten);
+    Ok(())
+}
+
+/// What went before this is forgotten: by age, and a day more each time where there is too much of it.
+fn cutoff(total: &GoneTotalRow, now: Timestamp, days: u32) -> i64 {
+    let by_age = now.millis().saturating_sub(i64::from(days).saturating_mul(DAY_MS));
+    let too_much = total.bytes > GONE_BYTES_MAX;
+    let before = if too_much { total.cutoff_ms.saturating_add(DAY_MS) } else { total.cutoff_ms };
+    by_age.max(before.min(now.millis()))
+}
+
+type GoneKey = (u64, (u64, u64));
+
+/// Batches before `cutoff_ms` with their packed bytes, and the owners of which some are left or were not looked at.
+fn dead_batches(books: &Books, cutoff_ms: i64) -> std::result::Result<(Vec<(GoneKey, u64)>, Vec<u64>), BooksError> {
+    let before = u64::try_from(cutoff_ms).unwrap_or(0);
+    let (mut dead, mut left) = (Vec::new(), Vec::new());
+    let mut from: GoneKey = (0, (0, 0));
+    loop {
+        let room = PRUNED_AT_ONCE.saturating_sub(dead.len());
+        let (mut next, mut taken) = (None, 0);
+        let rows = books.scan::<GoneRow>(&from, |key, _| {
+            if key.1.0 < before && taken < room {
+                taken += 1;
+                return true;
+            }
+            next = Some(key.0);
+            false
+        })?;
+        dead.extend(rows.into_iter().map(|(key, row)| (key, row.packed)));
+        match next.and_then(|owner| owner.checked_add(1).map(|after| (owner, after))) {
+            Some((owner, after)) => {
+                left.push(owner);
+                from = (after, (0, 0));
+            }
+            None => return Ok((dead, left)),
+        }
+    }
+}
+
+impl Sums {
+    fn add(&mut self, owner: SubAccountId, account: u64, hour: u64, zone: i32, counters: &Counters) {
+        let day = day_of(Timestamp::from_seconds(i64::try_from(hour).unwrap_or(0).saturating_mul(3600)), zone);
+        self.hours.entry((hour, 0)).or_default().add(counters);
+        self.days.entry((day, 0)).or_default().add(counters);
+        if account != 0 {
+            self.hours.entry((hour, account)).or_default().add(counters);
+            self.days.entry((day, account)).or_default().add(counters);
+        }
+        if owner != super::NOBODY {
+            self.cameras.entry((day, owner.get())).or_default().add(counters);
+        }
+    }
+}
+
+impl Observe {
+    /// Learns who there is.
+    fn know(&self, engine: &Engine) {
+        let catalog = engine.inner.store.catalog.read();
+        for (id, sub) in &catalog.sub_accounts {
+            let mut part = self.part(*id);
+            let camera = part.entry(*id).or_default();
+            if camera.row.ak.is_empty() {
+                camera.row.ak = sub.row.ak.as_str().to_owned();
+                camera.row.account = sub.row.account.get();
+                camera.row.record_bucket = sub.row.record_bucket.as_str().to_owned();
+                camera.row.picture_bucket = sub.row.picture_bucket.as_str().to_owned();
+                camera.dirty = true;
+            }
+        }
+        for (id, own) in &catalog.own_buckets {
+            let mut part = self.part(*id);
+            let camera = part.entry(*id).or_default();
+            if camera.row.record_bucket.is_empty() {
+                camera.row.account = own.row.account.get();
+                camera.row.record_bucket = own.row.name.as_str().to_owned();
+                camera.dirty = true;
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Taken> {
+        let mut out = Vec::new();
+        for at in 0..PARTS {
+            let mut part = self.parts[at].lock().unwrap_or_else(PoisonError::into_inner);
+            for (owner, camera) in part.iter_mut() {
+                if camera.dirty || !camera.pending.is_empty() {
+                    let row = std::mem::take(&mut camera.dirty).then(|| camera.row.clone());
+                    out.push(Taken { owner: *owner, pending: std::mem::take(&mut camera.pending), row });
+                }
+            }
+        }
+        out
+    }
+
+    fn put_back(&self, taken: Vec<Taken>) {
+        for Taken { owner, pending, row } in taken {
+            let mut part = self.part(owner);
+            let camera = part.entry(owner).or_default();
+            camera.dirty |= row.is_some();
+            for (hour, counters) in pending {
+                match camera.pending.iter_mut().find(|(of, _)| *of == hour) {
+                    Some((_, mine)) => mine.add(&counters),
+                    None => camera.pending.insert(0, (hour, counters)),
+                }
+            }
+        }
+    }
+
+    /// Whose account each of them is.
+    fn accounts(&self, engine: &Engine, taken: &[Taken], seen: &Seen) -> HashMap<SubAccountId, u64> {
+        let owners =
+            taken.iter().map(|t| t.owner).chain(seen.gone.iter().map(|g| g.owner)).chain(seen.raised.iter().copied());
+        let mut out = HashMap::new();
+        for owner in owners {
+            out.entry(owner).or_insert_with(|| {
+                let now = engine.inner.store.catalog.read().account_of(owner);
+                // What is closed is known from before.
+                now.map_or_else(|| self.part(owner).get(&owner).map_or(0, |c| c.row.account), |account| account.get())
+            });
+        }
+        out
+    }
+
+    fn bucket_name(&self, engine: &Engine, owner: SubAccountId, bucket: crate::domain::BucketId) -> String {
+        let picture = slot_of(bucket) != crate::store::index::rows::slot(crate::domain::Media::Recording);
+        {
+            let catalog = engine.inner.store.catalog.read();
+            if let Some(sub) = catalog.sub_accounts.get(&owner) {
+                let name = if picture { &sub.row.picture_bucket } else { &sub.row.record_bucket };
+                return name.as_str().to_owned();
+            }
+        }
+        let part = self.part(owner);
+        let Some(camera) = part.get(&owner) else { return String::new() };
+        let pictures = picture && !is_own(bucket);
+        if pictures { camera.row.picture_bucket.clone() } else { camera.row.record_bucket.clone() }
+    }
+
+    /// Those that are closed and of which nothing is told any more.
+    fn closed_for_good(&self, engine: &Engine, told: &[u64]) -> Vec<SubAccountId> {
+        let closing: Vec<SubAccountId> = engine.inner.store.view().and_then(|v| v.closing()).unwrap_or_default();
+        let catalog = engine.inner.store.catalog.read();
+        let there = |id: &SubAccountId| catalog.sub_accounts.contains_key(id) || catalog.own_buckets.contains_key(id);
+        let mut out = Vec::new();
+        for part in &self.parts {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            out.extend(part.iter().filter_map(|(id, camera)| {
+                let done = !there(id)
+                    && *id != super::NOBODY
+                    && camera.pending.is_empty()
+                    && !camera.dirty
+                    && !closing.contains(id)
+                    && told.binary_search(&id.get()).is_err();
+                done.then_some(*id)
+            }));
+        }
+        out
+    }
+
+    fn forget(&self, ids: &[SubAccountId]) {
+        for id in ids {
+            self.part(*id).remove(id);
+            self.names.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_much_of_the_past_goes_a_day_at_a_time() {
+        let now = Timestamp::from_millis(1000 * DAY_MS);
+        let total = |bytes, day: i64| GoneTotalRow { bytes, cutoff_ms: day * DAY_MS };
+        assert_eq!(cutoff(&total(0, 0), now, 180), 820 * DAY_MS);
+        assert_eq!(cutoff(&total(GONE_BYTES_MAX + 1, 820), now, 180), 821 * DAY_MS);
+        assert_eq!(cutoff(&total(0, 821), now, 180), 821 * DAY_MS, "what is forgotten stays forgotten");
+        assert_eq!(cutoff(&total(u64::MAX, 1000), now, 180), 1000 * DAY_MS, "not past now");
+    }
+}

@@ -1,0 +1,409 @@
+//! Why is this file gone? Batches of files that went together, packed; and the search in them.
+//!
+//! A batch holds up to 500 files of one bucket that went for one reason at one asker's wish within a minute. Its files
+//! are sorted by key and packed (see [`pack`]): some 20 bytes a file where keys look alike. Its head says the smallest
+//! and largest key and the times, so that a search opens only what may hold the file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use serde::Serialize;
+
+use super::rows::{GoneFilesRow, GoneRow};
+use crate::domain::{Action, BucketId, Refusal, SubAccountId};
+use crate::engine::status::blocking;
+use crate::engine::{Caller, Engine, Error, Result};
+use crate::store::witness::{Gone, WhyGone};
+
+/// Files of one batch.
+const BATCH_FILES: usize = 500;
+/// Heads of batches that one search looks at, at most.
+const LOOKED_AT_MAX: usize = 100_000;
+/// Batches that one search opens, at most.
+const OPENED_MAX: usize = 2_000;
+
+/// What is asked of the past.
+#[derive(Clone, Debug, Default)]
+pub struct GoneQuery {
+    /// Of this camera, closed ones too.
+    pub ak: Option<String>,
+    /// Of this bucket.
+    pub bucket: Option<String>,
+    /// This file, or, ending with `*`, those that begin so. Without it batches are listed.
+    pub key: Option<String>,
+    /// Gone from then on, ms since 1970.
+    pub from_ms: Option<i64>,
+    /// Gone until then, ms since 1970.
+    pub to_ms: Option<i64>,
+    /// Files, or batches, at most.
+    pub most: usize,
+}
+
+/// A file that is gone.
+#[derive(Clone, Debug, Serialize)]
+pub struct GoneFile {
+    /// The camera's AK; empty of an own bucket.
+    pub ak: String,
+    /// The bucket's name.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// When its upload was completed, ms since 1970.
+    pub created_ms: i64,
+    /// When it went, ms since 1970.
+    pub gone_ms: i64,
+    /// `overwrite`, `clear` (7.9), `asked` (S3 DELETE or a user), `closed`, `replaced` (another upload of its name).
+    pub why: String,
+    /// Who asked: an AK, `platform NAME`, `user NAME`, `operator`.
+    pub by: Option<String>,
+}
+
+/// Files that went together.
+#[derive(Clone, Debug, Serialize)]
+pub struct GoneBatch {
+    /// The camera's AK; empty of an own bucket.
+    pub ak: String,
+    /// The bucket's name.
+    pub bucket: String,
+    /// See [`GoneFile::why`].
+    pub why: String,
+    /// See [`GoneFile::by`].
+    pub by: Option<String>,
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the first of them went, ms since 1970.
+    pub from_ms: i64,
+    /// When the last of them went, ms since 1970.
+    pub until_ms: i64,
+    /// When the oldest was made, ms since 1970.
+    pub oldest_ms: i64,
+    /// When the newest was made, ms since 1970.
+    pub newest_ms: i64,
+}
+
+/// What is known.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct GoneFound {
+    /// Where a key was asked for.
+    pub files: Vec<GoneFile>,
+    /// Where none was, the newest first.
+    pub batches: Vec<GoneBatch>,
+    /// Whether there may be more than this: the search came to its bound.
+    pub cut: bool,
+}
+
+/// A batch ready to be written.
+pub(super) struct Packed {
+    pub owner: u64,
+    pub until_ms: u64,
+    pub row: GoneRow,
+    /// Base64 of [`pack`].
+    pub files: String,
+}
+
+fn word(why: WhyGone) -> &'static str {
+    match why {
+        WhyGone::Overwrite => "overwrite",
+        WhyGone::Clear => "clear",
+        WhyGone::Asked => "asked",
+        WhyGone::Closed => "closed",
+        WhyGone::Replaced => "replaced",
+    }
+}
+
+/// What went, in batches.
+pub(super) fn batches(gone: &[Gone], bucket_name: impl Fn(&Gone) -> String) -> Vec<Packed> {
+    type Together = (SubAccountId, BucketId, WhyGone, Option<Arc<str>>);
+    let mut groups: BTreeMap<Together, Vec<&Gone>> = BTreeMap::new();
+    for one in gone {
+        groups.entry((one.owner, one.bucket, one.why, one.by.clone())).or_default().push(one);
+    }
+    let mut out = Vec::new();
+    for ((owner, _, why, by), mut files) in groups {
+        files.sort_by(|a, b| a.key.as_str().cmp(b.key.as_str()));
+        let Some(name) = files.first().map(|first| bucket_name(first)) else { continue };
+        for some in files.chunks(BATCH_FILES) {
+            let (Some(first), Some(last)) = (some.first(), some.last()) else { continue };
+            let ms = |of: fn(&Gone) -> i64| some.iter().map(move |gone| of(gone));
+            let (created, when) = (|gone: &Gone| gone.created.millis(), |gone: &Gone| gone.when.millis());
+            let from_ms = ms(when).min().unwrap_or(0);
+            let packed = pack(from_ms, some);
+            let row = GoneRow {
+                bucket: name.clone(),
+                why: word(why).to_owned(),
+                by: by.as_deref().map(str::to_owned),
+                from_ms,
+                files: some.len() as u64,
+                bytes: some.iter().map(|gone| gone.size.get()).sum(),
+                first: first.key.as_str().to_owned(),
+                last: last.key.as_str().to_owned(),
+                oldest_ms: ms(created).min().unwrap_or(0),
+                newest_ms: ms(created).max().unwrap_or(0),
+                packed: packed.len() as u64,
+            };
+            let until_ms = u64::try_from(ms(when).max().unwrap_or(0)).unwrap_or(0);
+            let files = BASE64_STANDARD_NO_PAD.encode(packed);
+            out.push(Packed { owner: owner.get(), until_ms, row, files });
+        }
+    }
+    out
+}
+
+fn put(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+/// Each file: bytes of the key shared with the one before, bytes that follow, those bytes, size, creation less that of
+/// the one before (ms), time of deletion less `from_ms`. Numbers are LEB128, those with a sign zigzag.
+fn pack(from_ms: i64, files: &[&Gone]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(files.len() * 24);
+    let (mut before, mut created): (&[u8], i64) = (&[], 0);
+    for file in files {
+        let key = file.key.as_bytes();
+        let shared = before.iter().zip(key).take_while(|(a, b)| a == b).count();
+        put(&mut out, shared as u64);
+        put(&mut out, (key.len() - shared) as u64);
+        out.extend_from_slice(&key[shared..]);
+        put(&mut out, file.size.get());
+        put(&mut out, zigzag(file.created.millis().wrapping_sub(created)));
+        put(&mut out, zigzag(file.when.millis().wrapping_sub(from_ms)));
+        (before, created) = (key, file.created.millis());
+    }
+    out
+}
+
+/// Key, size, creation, deletion; `None` where the bytes are none of ours.
+type Unpacked = Vec<(String, u64, i64, i64)>;
+
+fn unpack(from_ms: i64, packed: &[u8]) -> Option<Unpacked> {
+    let mut input = Input(packed);
+    let (mut out, mut key, mut created) = (Unpacked::new(), Vec::new(), 0_i64);
+    while !input.0.is_empty() {
+        let shared = usize::try_from(input.number()?).ok()?;
+        let more = usize::try_from(input.number()?).ok()?;
+        let (bytes, after) = input.0.split_at_checked(more)?;
+        input.0 = after;
+        if shared > key.len() {
+            return None;
+        }
+        key.truncate(shared);
+        key.extend_from_slice(bytes);
+        let size = input.number()?;
+        created = created.wrapping_add(unzigzag(input.number()?));
+        let when = from_ms.wrapping_add(unzigzag(input.number()?));
+        out.push((String::from_utf8(key.clone()).ok()?, size, created, when));
+    }
+    Some(out)
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn number(&mut self) -> Option<u64> {
+        let mut out = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let (byte, after) = self.0.split_first()?;
+            self.0 = after;
+            out |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(out);
+            }
+        }
+        None
+    }
+}
+
+/// What is looked for in a batch.
+struct Wanted {
+    text: String,
+    prefix: bool,
+}
+
+impl Wanted {
+    fn read(key: &str) -> Self {
+        match key.strip_suffix('*') {
+            Some(text) => Self { text: text.to_owned(), prefix: true },
+            None => Self { text: key.to_owned(), prefix: false },
+        }
+    }
+
+    fn is(&self, key: &str) -> bool {
+        if self.prefix { key.starts_with(&self.text) } else { key == self.text }
+    }
+
+    fn may_be_in(&self, row: &GoneRow) -> bool {
+        let not_after = row.first <= self.text || row.first.starts_with(&self.text);
+        not_after && row.last >= self.text
+    }
+}
+
+impl Engine {
+    /// Why files are gone: [`GoneQuery::key`]'s, or the batches of a time. Names of files are for those who may see
+    /// files. Known up to a minute ago.
+    pub async fn why_gone(&self, caller: &Caller, query: GoneQuery) -> Result<GoneFound> {
+        let scope = caller.must(Action::SeeFiles)?;
+        let owners = self.inner.observe.owners(|row| {
+            scope.is_none_or(|own| own.get() == row.account)
+                && query.ak.as_ref().is_none_or(|ak| *ak == row.ak)
+                && query.bucket.as_ref().is_none_or(|name| *name == row.record_bucket || *name == row.picture_bucket)
+        });
+        if owners.is_empty() && (query.ak.is_some() || query.bucket.is_some()) {
+            return Err(if query.ak.is_some() { Refusal::NoSubAccount } else { Refusal::NoBucket }.into());
+        }
+        let engine = self.clone();
+        blocking(move || engine.look_for(&query, &owners)).await
+    }
+
+    fn look_for(&self, query: &GoneQuery, owners: &[(SubAccountId, String)]) -> Result<GoneFound> {
+        let books = &self.inner.books;
+        let wanted = query.key.as_deref().map(Wanted::read);
+        let from = u64::try_from(query.from_ms.unwrap_or(0)).unwrap_or(0);
+        let to = query.to_ms.unwrap_or(i64::MAX);
+        let mut found = GoneFound::default();
+        let (mut looked_at, mut opened) = (0, 0);
+        for (owner, ak) in owners {
+            let rows = books.scan::<GoneRow>(&(owner.get(), (from, 0)), |key, row| {
+                looked_at += 1;
+                key.0 == owner.get() && row.from_ms <= to && looked_at <= LOOKED_AT_MAX
+            })?;
+            for (key, row) in rows {
+                if query.bucket.as_ref().is_some_and(|name| *name != row.bucket) {
+                    continue;
+                }
+                let Some(wanted) = &wanted else {
+                    found.batches.push(batch(ak, key.1.0, row));
+                    continue;
+                };
+                if !wanted.may_be_in(&row) {
+                    continue;
+                }
+                opened += 1;
+                if opened > OPENED_MAX || found.files.len() >= query.most {
+                    found.cut = true;
+                    break;
+                }
+                let packed: Option<GoneFilesRow> = books.get(&key)?;
+                let files = packed.and_then(|p| BASE64_STANDARD_NO_PAD.decode(p.packed).ok());
+                let files = files.and_then(|bytes| unpack(row.from_ms, &bytes));
+                let files = files.ok_or_else(|| Error::Broken("a batch of files that are gone is damaged".into()))?;
+                for (key, size, created_ms, gone_ms) in files {
+                    if wanted.is(&key) && gone_ms <= to && u64::try_from(gone_ms).unwrap_or(0) >= from {
+                        found.files.push(GoneFile {
+                            ak: ak.clone(),
+                            bucket: row.bucket.clone(),
+                            key,
+                            size,
+                            created_ms,
+                            gone_ms,
+                            why: row.why.clone(),
+                            by: row.by.clone(),
+                        });
+                    }
+                }
+            }
+            if looked_at > LOOKED_AT_MAX {
+                found.cut = true;
+                break;
+            }
+        }
+        found.files.sort_by_key(|file| std::cmp::Reverse(file.gone_ms));
+        found.batches.sort_by_key(|batch| std::cmp::Reverse(batch.until_ms));
+        found.cut |= found.files.len() > query.most || found.batches.len() > query.most;
+        found.files.truncate(query.most);
+        found.batches.truncate(query.most);
+        Ok(found)
+    }
+}
+
+fn batch(ak: &str, until: u64, row: GoneRow) -> GoneBatch {
+    GoneBatch {
+        ak: ak.to_owned(),
+        bucket: row.bucket,
+        why: row.why,
+        by: row.by,
+        files: row.files,
+        bytes: row.bytes,
+        from_ms: row.from_ms,
+        until_ms: i64::try_from(until).unwrap_or(i64::MAX),
+        oldest_ms: row.oldest_ms,
+        newest_ms: row.newest_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Bytes, Timestamp};
+    use proptest::prelude::*;
+
+    fn gone(key: &str, created: i64, when: i64) -> Gone {
+        Gone {
+            owner: SubAccountId::new(1),
+            bucket: BucketId::new(4),
+            key: key.parse().unwrap(),
+            size: Bytes::new(77),
+            created: Timestamp::from_millis(created),
+            when: Timestamp::from_millis(when),
+            why: WhyGone::Overwrite,
+            by: None,
+        }
+    }
+
+    #[test]
+    fn a_thousand_files_of_a_camera_are_two_batches_of_some_twenty_bytes_a_file() {
+        let all: Vec<_> = (0..1000)
+            .map(|n| gone(&format!("2026/11/25/camera-{n:06}.mp4"), 1_764_000_000_000 + n * 60_000, 1_765_000_000_000))
+            .collect();
+        let packed = batches(&all, |_| "rec-1".to_owned());
+        assert_eq!(packed.iter().map(|p| p.row.files).collect::<Vec<_>>(), [500, 500]);
+        assert!(packed.iter().all(|p| p.row.packed < 500 * 20), "{}", packed[0].row.packed);
+        let files = BASE64_STANDARD_NO_PAD.decode(&packed[1].files).unwrap();
+        let files = unpack(packed[1].row.from_ms, &files).unwrap();
+        assert_eq!(files[7], ("2026/11/25/camera-000507.mp4".to_owned(), 77, 1_764_030_420_000, 1_765_000_000_000));
+    }
+
+    #[test]
+    fn a_batch_is_opened_only_where_the_file_may_be_in_it() {
+        let row = GoneRow { first: "b/1".to_owned(), last: "b/9".to_owned(), ..GoneRow::default() };
+        for (key, may) in [("b/5", true), ("b/1", true), ("b/9", true), ("a", false), ("c", false), ("b/*", true)] {
+            assert_eq!(Wanted::read(key).may_be_in(&row), may, "{key}");
+        }
+        assert!(!Wanted::read("c*").may_be_in(&row));
+        assert!(Wanted::read("b*").is("b/5") && !Wanted::read("b").is("b/5"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_unpacked(files in proptest::collection::vec(("[a-c/摄]{1,6}", any::<i64>(), any::<i64>()), 0..30), from: i64) {
+            let all: Vec<_> = files.iter().filter(|(key, ..)| key.parse::<crate::domain::ObjectKey>().is_ok())
+                .map(|(key, created, when)| gone(key, *created, *when)).collect();
+            let some: Vec<&Gone> = all.iter().collect();
+            let back = unpack(from, &pack(from, &some)).unwrap();
+            let right: Unpacked = all.iter().map(|g| (g.key.as_str().to_owned(), 77, g.created.millis(), g.when.millis())).collect();
+            prop_assert_eq!(back, right);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = unpack(0, &bytes);
+        }
+    }
+}
