@@ -210,9 +210,10 @@ fn cutoff(total: &GoneTotalRow, now: Timestamp, days: u32) -> i64 {
 }
 
 type GoneKey = (u64, (u64, u64));
+type DeadAndLeft = (Vec<(GoneKey, u64)>, Vec<u64>);
 
 /// Batches before `cutoff_ms` with their packed bytes, and the owners of which some are left or were not looked at.
-fn dead_batches(books: &Books, cutoff_ms: i64) -> std::result::Result<(Vec<(GoneKey, u64)>, Vec<u64>), BooksError> {
+fn dead_batches(books: &Books, cutoff_ms: i64) -> std::result::Result<DeadAndLeft, BooksError> {
     let before = u64::try_from(cutoff_ms).unwrap_or(0);
     let (mut dead, mut left) = (Vec::new(), Vec::new());
     let mut from: GoneKey = (0, (0, 0));

@@ -157,10 +157,14 @@ pub(super) fn batches(gone: &[Gone], bucket_name: impl Fn(&Gone) -> String) -> V
 
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+        out.push(low_bits(number) | 0x80);
         number >>= 7;
     }
-    out.push(number as u8);
+    out.push(low_bits(number));
+}
+
+fn low_bits(number: u64) -> u8 {
+    u8::try_from(number & 0x7f).unwrap_or(0)
 }
 
 fn zigzag(number: i64) -> u64 {
