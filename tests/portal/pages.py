@@ -1,6 +1,7 @@
 """The pages that are looked at: a page more is a line more.
 
-`{account}`, `{ak}` (a camera), `{loop}` (one that overwrites) and `{day}` (with recordings) are those of the box.
+`{account}`, `{ak}` (a camera), `{loop}` (one that overwrites), `{shop}` (one with recordings that play, and pictures) and
+`{day}` (with recordings) are those of the box.
 """
 
 from typing import NamedTuple

@@ -9,6 +9,7 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients"))
 
+import media  # noqa: E402
 from harness import Server, eventually, payload  # noqa: E402
 
 PASSWORD = "correct horse battery staple"
@@ -34,6 +35,7 @@ class World:
             self.post("operations", "/users/add", name=user, role=role, account=account, password=PASSWORD)
             self.sessions[role] = self.sign_in(user)
         self.cameras()
+        self.shop()
         return self
 
     def setup_code(self):
@@ -90,10 +92,24 @@ class World:
         # The box's zone is +08:00.
         self.day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 8 * 3600))
 
+    def shop(self):
+        """A camera with recordings that a browser plays, a file that it does not, and pictures; two are locked."""
+        shop = self.account.open_sub_account(30)
+        self.camera["shop"] = shop
+        for at, seconds in enumerate((6, 4, 4)):
+            shop.put(shop.record, f"2026/11/25/clip-{at:02}.mp4", media.clip(seconds), ContentType="video/mp4")
+        shop.put(shop.record, "2026/11/25/odd.dav", b"DHAV" + payload(60 * KIB, "odd"))
+        for at, picture in enumerate(media.pictures()):
+            shop.put(shop.picture, f"2026/11/25/{at:03}.jpg", picture, ContentType="image/jpeg")
+        shop.lock("2026/11/25/clip-01.mp4")
+        shop.lock("2026/11/25/020.jpg")
+        self.shop_ak = shop.ak
+
     def path(self, page):
         if not any(mark in page.path for mark in "{}"):
             return page.path
-        return page.path.format(account=requests.utils.quote(self.account.name), ak=self.ak, loop=self.loop, day=self.day)
+        marks = {"ak": self.ak, "loop": self.loop, "shop": self.shop_ak, "day": self.day}
+        return page.path.format(account=requests.utils.quote(self.account.name), **marks)
 
     def end(self):
         try:
