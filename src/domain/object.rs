@@ -15,6 +15,21 @@ pub enum Media {
     Picture,
 }
 
+impl Media {
+    /// The word for it in our own addresses, in the API and in commands.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Picture => "picture",
+        }
+    }
+
+    /// The kind of a [`Media::word`].
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Recording, Self::Picture].into_iter().find(|media| media.word() == word)
+    }
+}
+
 /// Whether a file may be deleted or replaced. Serves 7.8 `LockFlag` and S3's legal hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Lock {

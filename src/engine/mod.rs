@@ -37,8 +37,8 @@ pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
 pub use courier::{Attempt, Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use media::{
-    Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason, Packed,
-    Played, Reading,
+    ByteStream, Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason,
+    Packed, Played, Reading,
 };
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};

@@ -353,6 +353,11 @@ pub(super) fn sparkline(label: &str, values: &[u64]) -> Html {
 
 /// The 24 hours of a day with what there is of them. Spans are drawn in the order in which they come.
 pub(super) fn day_strip(label: &str, spans: &[DaySpan]) -> Html {
+    day_strip_marked(label, spans, None)
+}
+
+/// The same, with a frame around what one is looking at: its seconds of the day, and what it is called.
+pub(super) fn day_strip_marked(label: &str, spans: &[DaySpan], mark: Option<((u32, u32), &str)>) -> Html {
     // 40 units an hour: a unit is 90 seconds.
     let x = |seconds: u32| 10 + u64::from(seconds.min(DAY)) / 90;
     let label = escape(label);
@@ -378,6 +383,20 @@ pub(super) fn day_strip(label: &str, spans: &[DaySpan]) -> Html {
             }
             None => out.push_str(&rect),
         }
+    }
+    if let Some(((from, to), name)) = mark {
+        let begin = x(from).min(966);
+        let width = x(to).saturating_sub(begin).max(4);
+        let (middle, name) = (begin + width / 2, escape(name));
+        let _ = write!(
+            out,
+            "<g class=\"mark\"><title>{name}</title><rect x=\"{}\" y=\"2\" width=\"{}\" height=\"30\" rx=\"2\"/>\
+             <path d=\"M{} 40L{middle} 33L{} 40Z\"/></g>",
+            begin - 1,
+            width + 2,
+            middle - 5,
+            middle + 5
+        );
     }
     for hour in 0..=24_u32 {
         let (at, long) = (x(hour * 3600), hour % 3 == 0);

@@ -3,8 +3,7 @@
 use axum::body::{Body, to_bytes};
 use http::Request;
 
-/// More than any form of ours has.
-const BYTES_MAX: usize = 64 << 10;
+use super::guard::BODY_BYTES_MAX;
 
 /// The fields of a form or a query.
 #[derive(Debug, Default)]
@@ -18,7 +17,7 @@ impl Form {
 
     /// Reads a request's body; what is too long, or does not come, has no fields.
     pub(super) async fn of_body(request: Request<Body>) -> Self {
-        let bytes = to_bytes(request.into_body(), BYTES_MAX).await.unwrap_or_default();
+        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.unwrap_or_default();
         Self(form_urlencoded::parse(&bytes).into_owned().collect())
     }
 
@@ -30,6 +29,11 @@ impl Form {
     /// A field as it was typed: a password may have spaces.
     pub(super) fn raw(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
+    }
+
+    /// All values of a field that comes more than once, as they came.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether a box was ticked.
@@ -47,5 +51,6 @@ mod tests {
         let form = Form::of_query(Some("a=%E7%9C%8B+1&b=+x+&c=&a=2"));
         assert_eq!((form.get("a"), form.get("b"), form.raw("b"), form.get("d")), ("看 1", "x", " x ", ""));
         assert!(form.is_set("c") && !form.is_set("d"));
+        assert_eq!(form.all("a").collect::<Vec<_>>(), ["看 1", "2"]);
     }
 }

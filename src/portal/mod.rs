@@ -20,8 +20,10 @@ mod chart;
 mod form;
 mod guard;
 mod me;
+mod media;
 mod overview;
 mod page_words;
+mod player;
 mod preferences;
 mod shell;
 mod show;
@@ -97,6 +99,8 @@ fn routes() -> Vec<Route> {
     all.extend(users::routes());
     all.extend(audit::routes());
     all.extend(me::routes());
+    all.extend(media::routes());
+    all.extend(player::routes());
     all.extend(billing::routes());
     all
 }

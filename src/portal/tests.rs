@@ -15,26 +15,29 @@ use crate::http::SESSION_COOKIE;
 
 const GOOD: &str = "correct horse battery";
 
-struct Site {
-    engine: Engine,
+pub(super) struct Site {
+    pub(super) engine: Engine,
     router: Router,
 }
 
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
 }
 
 impl Site {
-    fn open() -> Self {
-        let engine = crate::engine::tests::on_a_fake_world(7);
+    pub(super) fn open() -> Self {
+        Self::over(crate::engine::tests::on_a_fake_world(7))
+    }
+
+    pub(super) fn over(engine: Engine) -> Self {
         let addresses = Arc::new(|| Addresses { s3: "http://s3.example".into(), soap: "http://soap.example".into() });
         let settings = Settings { addresses, zone_minutes: 480, gigabyte: GigabyteSize::STANDARD };
         Self { router: router(engine.clone(), settings), engine }
     }
 
-    async fn ask(&self, method: Method, path: &str, token: Option<&str>, form: &[(&str, &str)]) -> Answer {
+    pub(super) async fn ask(&self, method: Method, path: &str, token: Option<&str>, form: &[(&str, &str)]) -> Answer {
         let origin = (method == Method::POST).then_some("http://portal.example");
         self.ask_from(method, path, token, form, origin).await
     }
@@ -62,6 +65,26 @@ impl Site {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
+    /// What a request with these headers is answered, to the last byte; the error where the answer is cut.
+    pub(super) async fn fetch(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> (StatusCode, HeaderMap, Result<Vec<u8>, axum::Error>) {
+        let mut request = Request::builder().method(method).uri(path).header("host", "portal.example");
+        if let Some(token) = token {
+            request = request.header(COOKIE, format!("{SESSION_COOKIE}={token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        (parts.status, parts.headers, axum::body::to_bytes(body, 64 << 20).await.map(|bytes| bytes.to_vec()))
+    }
+
     async fn account(&self, name: &str) {
         let new = NewAccount {
             name: name.parse().unwrap(),
@@ -74,16 +97,25 @@ impl Site {
     }
 
     /// A session of a new user of this role.
-    async fn signed_in(&self, role: Role) -> String {
-        let account = role.of_one_account().then(|| "jiangsu".parse().unwrap());
-        let name = format!("user-{}", role.word());
+    pub(super) async fn signed_in(&self, role: Role) -> String {
+        self.user_of("jiangsu", role, &format!("user-{}", role.word())).await
+    }
+
+    /// A session of a user of another account, which is opened for it.
+    pub(super) async fn signed_in_to(&self, account: &str, role: Role) -> String {
+        self.account(account).await;
+        self.user_of(account, role, &format!("{account}-{}", role.word())).await
+    }
+
+    async fn user_of(&self, account: &str, role: Role, name: &str) -> String {
+        let account = role.of_one_account().then(|| account.parse().unwrap());
         let new = NewUser { name: name.parse().unwrap(), role, account, password: Some(Secret::new(GOOD)) };
         self.engine.add_user(&Caller::operator(), new).await.unwrap();
-        let token = self.engine.sign_in_user(&name, &Secret::new(GOOD), None, "10.0.0.1", "").await.unwrap();
+        let token = self.engine.sign_in_user(name, &Secret::new(GOOD), None, "10.0.0.1", "").await.unwrap();
         token.expose().to_owned()
     }
 
-    async fn form_token(&self, token: &str) -> String {
+    pub(super) async fn form_token(&self, token: &str) -> String {
         self.engine.session(token).await.unwrap().form_token
     }
 }
@@ -92,7 +124,7 @@ fn location(answer: &Answer) -> &str {
     answer.headers.get(LOCATION).map_or("", |value| value.to_str().unwrap())
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub(super) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test);
 }
 

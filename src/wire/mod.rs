@@ -1,6 +1,7 @@
 //! What the protocols say, as codecs: bytes to values and back. Absent: sockets, `async`, the engine.
 
 pub mod china_time;
+pub mod file_head;
 pub mod form;
 pub mod media;
 pub mod post_policy;

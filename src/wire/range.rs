@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, HeaderName};
 
 use super::s3_time;
@@ -45,6 +45,14 @@ pub fn range(header: &str, length: u64) -> Ranged {
                 Ranged::Part(length.saturating_sub(suffix)..length)
             }
         }
+        _ => Ranged::Whole,
+    }
+}
+
+/// What of an object a GET or HEAD asks for: its `Range`, where it has one and `If-Range` lets it count.
+pub fn asked(headers: &HeaderMap, etag: &str, modified: Timestamp, length: u64) -> Ranged {
+    match headers.get(RANGE).and_then(|value| value.to_str().ok()) {
+        Some(header) if if_range(headers, etag, modified) => range(header, length),
         _ => Ranged::Whole,
     }
 }

@@ -21,7 +21,7 @@ use crate::wire::media::Info;
 pub use change::{DeletionPreview, DeletionReport};
 pub use day::DayView;
 pub use pack::Packed;
-pub use play::{Played, Reading};
+pub use play::{ByteStream, Played, Reading};
 
 /// What is known of the insides of so many files, the last ones asked for.
 const PROBED_MAX: usize = 20_000;
@@ -134,10 +134,7 @@ pub struct FilePage {
 
 /// The word for a kind of file at our own edges.
 pub(super) const fn word(media: Media) -> &'static str {
-    match media {
-        Media::Recording => "recording",
-        Media::Picture => "picture",
-    }
+    media.word()
 }
 
 /// A camera's bucket that the caller may do something with.

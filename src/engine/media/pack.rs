@@ -1,13 +1,12 @@
 //! Many files as one ZIP, written while it is read: a manifest with the SHA-256 of each is its last members.
 
-use std::pin::Pin;
-
 use bytes::Bytes as Buf;
 use crc_fast::{CrcAlgorithm, Digest as Crc};
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use sha2::{Digest as _, Sha256};
 
 use super::find::Found;
+use super::play::ByteStream;
 use super::{CHOSEN_MAX, Chosen, Reading, Shelf, word};
 use crate::domain::files::FilesRefusal;
 use crate::domain::{Action, Bytes, Refusal};
@@ -25,12 +24,12 @@ pub struct Packed {
     /// Its files.
     pub files: usize,
     /// Its bytes.
-    pub stream: Pin<Box<dyn Stream<Item = Result<Buf>> + Send>>,
+    pub stream: ByteStream,
 }
 
 /// A member that is being read.
 struct Current {
-    stream: Pin<Box<dyn Stream<Item = Result<Buf>> + Send>>,
+    stream: ByteStream,
     crc: Crc,
     sha: Sha256,
     size: u64,

@@ -1,13 +1,17 @@
 //! A file in the hands of a user: what it is, its bytes, and the line in the audit log.
 
+use std::ops::Range;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
-use futures_util::StreamExt;
+use bytes::Bytes as Buf;
+use futures_util::{Stream, StreamExt};
 
 use super::Shelf;
 use crate::domain::{Action, Media, ObjectKey, Refusal};
 use crate::engine::types::Who;
 use crate::engine::{AuditEntry, Caller, Engine, ObjectReader, Result};
+use crate::wire::file_head::File;
 use crate::wire::media::{Info, Probe, Step};
 
 /// Lines remembered of an hour; past that a file may have a second one.
@@ -28,6 +32,36 @@ pub struct Played {
     pub reader: ObjectReader,
     /// What it is.
     pub info: Arc<Info>,
+}
+
+/// Bytes that come piece by piece, each verified.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Buf>> + Send>>;
+
+impl Played {
+    /// What the head of an answer says of it.
+    pub fn file(&self) -> File<'_> {
+        let info = &self.reader.info;
+        File {
+            key: info.key.as_str(),
+            etag: info.etag.to_string(),
+            modified: info.created,
+            size: info.size.get(),
+            container: self.info.container,
+        }
+    }
+
+    /// The bytes of `range`. The first of them are verified before this gives anything: what is damaged there is an
+    /// error, and no answer that breaks. Damage further on ends the stream with an error.
+    pub async fn bytes(self, range: Range<u64>) -> Result<ByteStream> {
+        let mut stream = Box::pin(self.reader.read(range));
+        match stream.next().await {
+            None => Ok(Box::pin(futures_util::stream::empty())),
+            Some(first) => {
+                let first = first?;
+                Ok(Box::pin(futures_util::stream::once(async { Ok(first) }).chain(stream)))
+            }
+        }
+    }
 }
 
 impl Engine {

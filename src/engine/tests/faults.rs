@@ -142,7 +142,7 @@ fn a_full_disk_is_busy_and_deleting_makes_room() {
 }
 
 /// Where in which volume these bytes lie.
-fn find(rig: &Rig, needle: &[u8]) -> (PathBuf, u64) {
+pub(super) fn find(rig: &Rig, needle: &[u8]) -> (PathBuf, u64) {
     for path in rig.volumes() {
         let file = rig.world.disk.open(&path).unwrap();
         let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];

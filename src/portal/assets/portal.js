@@ -31,3 +31,22 @@ for (const input of document.querySelectorAll("input[data-confirm]")) {
   input.addEventListener("input", look);
   look();
 }
+// The player: what has ended goes on with the next clip while its box is ticked; what the browser cannot play says so.
+for (const video of document.querySelectorAll("video[data-player]")) {
+  const box = document.querySelector("input[data-continue]");
+  const next = video.dataset.next;
+  if (box) {
+    box.closest("label").hidden = false;
+    box.checked = sessionStorage.getItem("kandian-continue") !== "no";
+    box.addEventListener("change", () => sessionStorage.setItem("kandian-continue", box.checked ? "yes" : "no"));
+  }
+  video.addEventListener("ended", () => {
+    if (next && box?.checked) location.assign(next);
+  });
+  const say = () => {
+    const code = String(video.error?.code ?? "");
+    for (const problem of document.querySelectorAll("[data-problem]")) problem.hidden = !problem.dataset.problem.includes(code);
+  };
+  video.addEventListener("error", say);
+  if (video.error) say();
+}

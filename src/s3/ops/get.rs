@@ -153,11 +153,7 @@ fn part_extent(parts: &[u64], size: u64, number: usize) -> S3Result<Extent> {
 }
 
 fn range_extent(headers: &HeaderMap, etag: &str, reader: &ObjectReader, size: u64) -> S3Result<Extent> {
-    let header = headers.get(RANGE).and_then(|v| v.to_str().ok());
-    let Some(header) = header.filter(|_| range::if_range(headers, etag, reader.info.created)) else {
-        return Ok(Extent::Whole);
-    };
-    match range::range(header, size) {
+    match range::asked(headers, etag, reader.info.created, size) {
         Ranged::Whole => Ok(Extent::Whole),
         Ranged::Part(part) => Ok(Extent::Part(part)),
         Ranged::Unsatisfiable => {

@@ -252,6 +252,27 @@ impl Probe {
     }
 }
 
+/// A codec as people call it: `avc1.64001f` is H.264. One that we have no name for is its code.
+pub fn codec_name(code: &str) -> &str {
+    match code.split('.').next().unwrap_or_default() {
+        "avc1" | "avc3" => "H.264",
+        "hvc1" | "hev1" => "H.265",
+        "av01" => "AV1",
+        "vp08" => "VP8",
+        "vp09" => "VP9",
+        "mp4v" => "MPEG-4",
+        "mp4a" => "AAC",
+        "alaw" => "G.711A",
+        "ulaw" => "G.711U",
+        _ => code,
+    }
+}
+
+/// Whether browsers know a sound's codec in an MP4.
+pub fn is_heard(code: &str) -> bool {
+    ["mp4a", "Opus", "fLaC", ".mp3"].iter().any(|known| code.starts_with(known))
+}
+
 /// A big-endian number of up to 8 bytes; `None` past the end.
 fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
     let bytes = bytes.get(at..at.checked_add(length)?)?;
