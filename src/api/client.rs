@@ -8,11 +8,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tower::ServiceExt;
 
-use super::types::{AddUser, ChangePassword, ModifyAccount, ModifyUser, OpenAccount};
+use super::types::{AddUser, ChangePassword, ChooseFiles, ModifyAccount, ModifyUser, OpenAccount};
 
 /// Asks the control API. Both ways give the same answers: a command is an API call.
 pub enum Client {
@@ -39,6 +40,9 @@ pub enum Failure {
     /// The connection broke.
     #[error("the server did not answer: {0}")]
     Connection(io::Error),
+    /// What came could not be written down.
+    #[error("cannot write: {0}")]
+    Output(io::Error),
 }
 
 /// JSON, as it came.
@@ -172,7 +176,34 @@ impl Client {
         self.call(Method::POST, "/config/reload", None::<&()>).await
     }
 
+    /// `GET /api/v1/sub-accounts/AK/…`
+    pub async fn sub_account_get(&self, ak: &str, what: &str, query: &[(&str, String)]) -> Answer {
+        self.call(Method::GET, &of_sub_account(ak, what, query), None::<&()>).await
+    }
+
+    /// `POST /api/v1/sub-accounts/AK/…`
+    pub async fn sub_account_post(&self, ak: &str, what: &str, body: &impl Serialize) -> Answer {
+        self.call(Method::POST, &of_sub_account(ak, what, &[]), Some(body)).await
+    }
+
+    /// `GET /api/v1/sub-accounts/AK/media`, to be kept.
+    pub async fn media(&self, ak: &str, kind: &str, key: &str) -> Result<Download, Failure> {
+        let query = [("kind", kind), ("key", key), ("as", "download")].map(|(name, value)| (name, value.to_owned()));
+        self.open(Method::GET, &of_sub_account(ak, "media", &query), None::<&()>).await
+    }
+
+    /// `POST /api/v1/sub-accounts/AK/zip`
+    pub async fn zip(&self, ak: &str, chosen: &ChooseFiles) -> Result<Download, Failure> {
+        self.open(Method::POST, &of_sub_account(ak, "zip", &[]), Some(chosen)).await
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Answer {
+        let bytes = self.open(method, path, body).await?.whole().await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Asks, and gives what comes where the answer is a yes.
+    async fn open(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Download, Failure> {
         let target = format!("/api/v1{path}");
         let body = match body {
             Some(body) => serde_json::to_vec(body).map_err(|error| Failure::Connection(error.into()))?,
@@ -180,21 +211,51 @@ impl Client {
         };
         let (status, body) = match self {
             Self::Socket(socket) => {
-                let answer = crate::http::request(socket, method, &target, Bytes::from(body)).await?;
-                (answer.status, answer.body)
+                let coming = crate::http::open(socket, method, &target, Bytes::from(body)).await?;
+                (coming.status, coming.body)
             }
             Self::Direct(router) => {
                 let request = Request::builder().method(method).uri(target).body(Body::from(body));
                 let request = request.map_err(|error| Failure::Connection(io::Error::other(error)))?;
                 let response = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
-                let status = response.status();
-                let body = response.into_body().collect().await;
-                (status, body.map_err(|error| Failure::Connection(io::Error::other(error)))?.to_bytes())
+                (response.status(), response.into_body().map_err(io::Error::other).boxed_unsync())
             }
         };
-        let text = String::from_utf8_lossy(&body).into_owned();
-        if status.is_success() { Ok(text) } else { Err(refused(status, &text)) }
+        let mut answer = Download(body);
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(refused(status, &String::from_utf8_lossy(&answer.whole().await?)))
     }
+}
+
+/// Bytes that are coming. Read to their end they are whole: what breaks off is an error.
+#[derive(Debug)]
+pub struct Download(UnsyncBoxBody<Bytes, io::Error>);
+
+impl Download {
+    /// The next of them; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        while let Some(frame) = self.0.frame().await {
+            match frame.map_err(Failure::Connection)?.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(_trailers) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn whole(&mut self) -> Result<Bytes, Failure> {
+        Ok((&mut self.0).collect().await.map_err(Failure::Connection)?.to_bytes())
+    }
+}
+
+fn of_sub_account(ak: &str, what: &str, query: &[(&str, String)]) -> String {
+    let path = format!("/sub-accounts/{}/{what}", part(ak));
+    if query.is_empty() {
+        return path;
+    }
+    format!("{path}?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish())
 }
 
 impl From<io::Error> for Failure {

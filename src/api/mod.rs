@@ -5,6 +5,7 @@ mod billing;
 mod client;
 mod door;
 mod files;
+mod media;
 mod office;
 mod openapi;
 mod refusal;
@@ -13,9 +14,9 @@ mod table;
 mod types;
 mod users;
 
-pub use client::{Client, Failure};
+pub use client::{Client, Download, Failure};
 pub use routes::{Control, Reload, portal_router, router};
 pub use types::{
-    AddUser, AuditRow, ChangePassword, KeyPair, ModifyAccount, ModifyCallback, ModifyUser, OncePassword, OpenAccount,
-    OpenedAccount, ReloadReport, Urls,
+    AddUser, AuditRow, ChangePassword, ChooseFiles, DeleteChosen, KeyPair, LockFiles, ModifyAccount, ModifyCallback,
+    ModifyUser, OncePassword, OpenAccount, OpenedAccount, ReloadReport, Urls,
 };

@@ -51,16 +51,18 @@ fn document() -> Value {
 }
 
 fn operation(route: &Route) -> Value {
-    let answer = match route.gives {
-        Gives::One(fields) => object(fields),
-        Gives::Many(fields) => json!({"type": "array", "items": object(fields)}),
+    let json = |schema: Value| json!({"application/json": {"schema": schema}});
+    let content = match route.gives {
+        Gives::One(fields) => json(object(fields)),
+        Gives::Many(fields) => json(json!({"type": "array", "items": object(fields)})),
+        Gives::Bytes(kind) => json!({kind: {"schema": {"type": "string", "format": "binary"}}}),
     };
     let no = |text: &str| json!({"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/No"}}}});
     let mut out = json!({
         "operationId": name(route),
         "summary": route.summary,
         "responses": {
-            "2XX": {"description": "done", "content": {"application/json": {"schema": answer}}},
+            "2XX": {"description": "done", "content": content},
             "default": no("not done; the code is for programs, the message for people"),
         },
     });

@@ -10,7 +10,7 @@ use http::Method;
 use super::door::{Door, Rule, admit};
 use super::refusal::No;
 use super::routes::{self, Control};
-use super::{billing, files, office, openapi, users};
+use super::{billing, files, media, office, openapi, users};
 use crate::domain::{Action, Role};
 
 /// What one must be to be answered.
@@ -73,10 +73,12 @@ pub(super) enum Gives {
     One(&'static [Field]),
     /// A list of them.
     Many(&'static [Field]),
+    /// Bytes, of this type at least.
+    Bytes(&'static str),
 }
 
 impl Route {
-    fn new<H, T>(method: Method, path: &'static str, needs: Needs, summary: &'static str, serve: H) -> Self
+    pub(super) fn new<H, T>(method: Method, path: &'static str, needs: Needs, summary: &'static str, serve: H) -> Self
     where
         H: Handler<T, Control>,
         T: 'static,
@@ -86,17 +88,17 @@ impl Route {
         Self { method, path, on: On::Both, needs, summary, takes: &[], gives: Gives::One(&[]), serve }
     }
 
-    fn takes(mut self, fields: &'static [Field]) -> Self {
+    pub(super) fn takes(mut self, fields: &'static [Field]) -> Self {
         self.takes = fields;
         self
     }
 
-    fn gives(mut self, gives: Gives) -> Self {
+    pub(super) fn gives(mut self, gives: Gives) -> Self {
         self.gives = gives;
         self
     }
 
-    fn only(mut self, on: On) -> Self {
+    pub(super) fn only(mut self, on: On) -> Self {
         self.on = on;
         self
     }
@@ -264,7 +266,7 @@ pub(super) fn table() -> Vec<Route> {
     use Gives::{Many, One};
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
     let role = Needs::Role;
-    vec![
+    let mut all = vec![
         Route::new(get.clone(), "/api/v1/openapi.json", Needs::Nothing, "this document", openapi::serve),
         // --- sessions ---
         Route::new(post.clone(), "/api/v1/session", Needs::Nothing, "sign in", users::sign_in)
@@ -709,5 +711,7 @@ pub(super) fn table() -> Vec<Route> {
             routes::reload,
         )
         .only(On::Socket),
-    ]
+    ];
+    all.extend(media::routes());
+    all
 }

@@ -246,6 +246,78 @@ pub struct DeleteFiles {
     pub names: Vec<String>,
 }
 
+/// Files of a sub-account: `POST /api/v1/sub-accounts/AK/zip` and `…/files/preview-deletion`. Either `names`, or `all` with
+/// what it is narrowed by.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChooseFiles {
+    /// `recording` (where it is empty) or `picture`.
+    pub kind: String,
+    /// Their names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+    /// All that match.
+    pub all: bool,
+    /// Not before this, ms since 1970; to the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<i64>,
+    /// Not after this, ms since 1970; to the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_ms: Option<i64>,
+    /// Only locked ones, or only others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
+    /// Only names that have this in them, whatever the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// `POST /api/v1/sub-accounts/AK/files/confirm-deletion`: as previewed, and that it is meant.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteChosen {
+    /// See [`ChooseFiles`].
+    #[serde(default)]
+    pub kind: String,
+    /// See [`ChooseFiles`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+    /// See [`ChooseFiles`].
+    #[serde(default)]
+    pub all: bool,
+    /// See [`ChooseFiles`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<i64>,
+    /// See [`ChooseFiles`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_ms: Option<i64>,
+    /// See [`ChooseFiles`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
+    /// See [`ChooseFiles`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `upto` of the preview.
+    pub upto: u64,
+    /// The camera's AK.
+    pub typed: String,
+}
+
+/// `POST /api/v1/sub-accounts/AK/files/locks`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockFiles {
+    /// `recording` (where it is empty) or `picture`.
+    #[serde(default)]
+    pub kind: String,
+    /// Their names.
+    pub names: Vec<String>,
+    /// Whether they are to be locked.
+    pub locked: bool,
+    /// Why.
+    pub reason: String,
+}
+
 /// One line of the audit log.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditRow {

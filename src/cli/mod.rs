@@ -5,9 +5,11 @@ mod alerts;
 mod billing;
 mod config;
 mod doctor;
+mod file;
 mod index;
 mod output;
 mod reach;
+mod save;
 mod status;
 mod sub_account;
 mod user;
@@ -56,6 +58,9 @@ enum Command {
     /// Sub-accounts of cameras
     #[command(subcommand)]
     SubAccount(sub_account::Command),
+    /// Recordings and pictures of a sub-account
+    #[command(subcommand)]
+    File(file::Command),
     /// Settlement: tariffs, samples, statements
     #[command(subcommand)]
     Billing(billing::Command),
@@ -131,6 +136,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Config(command)) => config::run(command, &source).await,
         Some(Command::Account(command)) => account::run(command, &load(&source)?).await,
         Some(Command::SubAccount(command)) => sub_account::run(command, &load(&source)?).await,
+        Some(Command::File(command)) => file::run(command, &load(&source)?).await,
         Some(Command::Billing(command)) => billing::run(command, &load(&source)?).await,
         Some(Command::User(command)) => user::run(command, &load(&source)?).await,
         Some(Command::Status(json)) => status::run(json, &load(&source)?).await,
@@ -209,6 +215,17 @@ mod tests {
             "kandian account key N --json",
             "kandian sub-account list N --json",
             "kandian sub-account show AK --json",
+            "kandian file find AK --kind picture --from 2026-11-25T08:00 --to 2026-11-25T09:00:00 --locked --name x --json",
+            "kandian file find AK --day 2026-11-25 --at 100 --most 20",
+            "kandian file day AK 2026-11-25 --json",
+            "kandian file show AK K --json",
+            "kandian file get AK K -o F --force --json",
+            "kandian file zip AK K1 K2 -o F",
+            "kandian file zip AK --all --day 2026-11-25 -o F --json",
+            "kandian file lock AK K1 K2 --reason r --json",
+            "kandian file unlock AK K --kind picture --reason r",
+            "kandian file delete AK K --yes --json",
+            "kandian file delete AK --all --to 2026-11-25 --unlocked --dry-run",
             "kandian user add N --role province --account A --password-stdin --json",
             "kandian user passwd N --json",
             "kandian user list --json",
@@ -246,6 +263,16 @@ mod tests {
             "kandian nonsense",
             "kandian account open N",
             "kandian account modify N --callback-soap-version 1.3",
+            "kandian file get AK",
+            "kandian file lock AK K",
+            "kandian file lock AK --reason r",
+            "kandian file zip AK -o F",
+            "kandian file zip AK K --all -o F",
+            "kandian file zip AK K --day 2026-11-25 -o F",
+            "kandian file find AK --kind film",
+            "kandian file find AK --from 25.11.2026",
+            "kandian file find AK --locked --unlocked",
+            "kandian file delete AK",
             "kandian user add N",
             "kandian user add N --role root",
         ] {

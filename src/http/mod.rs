@@ -14,7 +14,7 @@ use crate::domain::limits;
 pub use cookie::{SESSION_COOKIE, cookie};
 pub use live::LiveRouter;
 pub use serve::{Accept, serve};
-pub use unix::{Answer, request};
+pub use unix::{Answer, Coming, open, request};
 
 /// The address of the socket's other end, in the extensions of every request that came over TCP.
 /// Forwarding headers are never looked at.

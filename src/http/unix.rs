@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -18,13 +19,29 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// An answer whose body is still coming.
+#[derive(Debug)]
+pub struct Coming {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body; one that ends too soon ends with an error.
+    pub body: UnsyncBoxBody<Bytes, io::Error>,
+}
+
 /// One request over the socket at `path`. No time limit: a scrub reads everything.
 /// Errors of the kinds `NotFound` and `ConnectionRefused` mean that nobody listens.
 pub async fn request(path: &Path, method: Method, target: &str, body: Bytes) -> io::Result<Answer> {
+    let Coming { status, body } = open(path, method, target, body).await?;
+    Ok(Answer { status, body: body.collect().await?.to_bytes() })
+}
+
+/// As [`request`], for an answer that is too large to be held.
+pub async fn open(path: &Path, method: Method, target: &str, body: Bytes) -> io::Result<Coming> {
     let stream = UnixStream::connect(path).await?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let driver = tokio::spawn(connection);
+    // It ends with the answer: the connection is closed behind it.
+    tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
         .uri(target)
@@ -35,7 +52,5 @@ pub async fn request(path: &Path, method: Method, target: &str, body: Bytes) -> 
         .map_err(io::Error::other)?;
     let response = sender.send_request(request).await.map_err(io::Error::other)?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
-    driver.abort();
-    Ok(Answer { status, body })
+    Ok(Coming { status, body: response.into_body().map_err(io::Error::other).boxed_unsync() })
 }
