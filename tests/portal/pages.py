@@ -33,5 +33,9 @@ PAGES = [
     Page("audit", "/audit", "auditor"),
     # a province
     Page("cameras", "/cameras", "province"),
+    Page("player", "/recordings/play?ak={shop}&key=2026/11/25/clip-01.mp4", "province"),
+    Page("player-cannot", "/recordings/play?ak={shop}&key=2026/11/25/odd.dav", "province"),
+    Page("player-viewer", "/recordings/play?ak={shop}&key=2026/11/25/clip-00.mp4", "viewer"),
+    Page("file-gone", "/recordings/play?ak={shop}&key=2026/11/25/never.mp4", "province", 404),
     Page("viewer-me", "/me", "viewer"),
 ]
