@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::billing::number;
 use super::door::{By, Door};
 use super::refusal::{No, json_response};
 use super::table;
@@ -153,8 +154,12 @@ pub(super) async fn list_sub_accounts(
     State(control): State<Control>,
     By(caller): By,
     Path(account): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Answered {
-    ok(&control.engine.sub_accounts(&caller, &name(&account)?).await?)
+    let all = control.engine.sub_accounts(&caller, &name(&account)?).await?;
+    // Whole where it is not asked in pages, as it was before there were any.
+    let (skip, most) = (number(query.as_deref(), "skip", 0)?, number(query.as_deref(), "most", usize::MAX)?);
+    ok(&all.into_iter().skip(skip).take(most).collect::<Vec<_>>())
 }
 
 pub(super) async fn show_sub_account(

@@ -399,9 +399,10 @@ pub(super) fn table() -> Vec<Route> {
             get.clone(),
             "/api/v1/accounts/{name}/sub-accounts",
             role(Action::SeeSpace),
-            "its sub-accounts",
+            "its sub-accounts, in the order of their opening",
             routes::list_sub_accounts,
         )
+        .takes(&[("skip", "integer?", "leave out so many"), ("most", "integer?", "at most so many; all")])
         .gives(Many(SUB_ACCOUNT)),
         Route::new(
             post.clone(),

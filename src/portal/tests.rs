@@ -1,5 +1,7 @@
 //! Who sees which page, and what a form from elsewhere comes to: through the router, as a browser would.
 
+mod large;
+
 use std::collections::BTreeSet;
 
 use http::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};

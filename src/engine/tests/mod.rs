@@ -16,7 +16,7 @@ mod survive;
 mod turns;
 mod users;
 
-pub(crate) use rig::content;
+pub(crate) use rig::{ACCOUNT, PASSWORD, content};
 
 /// An engine on a world of its own, for the tests of a face. Nobody takes its alerts.
 pub(crate) fn on_a_fake_world(seed: u64) -> super::Engine {
@@ -43,4 +43,9 @@ pub(crate) async fn camera_with(engine: &super::Engine, recordings: &[(&str, &[u
         rig::put(engine, &bucket, name, bytes, true, crate::domain::Lock::Open, bytes.len()).await.unwrap();
     }
     opened.access_key.as_str().to_owned()
+}
+
+/// A file of one byte.
+pub(crate) async fn put_file(engine: &super::Engine, bucket: &str, name: &str, lock: crate::domain::Lock) {
+    rig::put(engine, &rig::bucket(engine, bucket), name, b"x", true, lock, 1).await.unwrap();
 }
