@@ -19,7 +19,7 @@ fn account(text: &str) -> BillingAccount {
     account
 }
 
-fn written<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, No> {
+pub(super) fn written<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, No> {
     text.parse().map_err(No::bad_request)
 }
 

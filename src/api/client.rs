@@ -120,14 +120,25 @@ impl Client {
         self.call(Method::POST, &format!("/users/{}/password", part(name)), Some(change)).await
     }
 
-    /// `GET /api/v1/billing/…`; the path is encoded.
-    pub async fn billing_get(&self, path: &str) -> Answer {
-        self.call(Method::GET, &format!("/billing{path}"), None::<&()>).await
+    /// `GET /api/v1/…`; the path is encoded.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None::<&()>).await
     }
 
-    /// `POST /api/v1/billing/…`; the path is encoded.
-    pub async fn billing_post(&self, path: &str, body: &impl Serialize) -> Answer {
-        self.call(Method::POST, &format!("/billing{path}"), Some(body)).await
+    /// `GET /api/v1/…` of a file, to be kept; the path is encoded.
+    pub async fn get_file(&self, path: &str) -> Result<Download, Failure> {
+        self.send(Method::GET, path, Vec::new()).await
+    }
+
+    /// `POST /api/v1/…`; the path is encoded.
+    pub async fn post(&self, path: &str, body: &impl Serialize) -> Answer {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// `POST /api/v1/…` of a file; the path is encoded.
+    pub async fn post_file(&self, path: &str, file: Vec<u8>) -> Answer {
+        let bytes = self.send(Method::POST, path, file).await?.whole().await?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// `GET /api/v1/status`
@@ -204,11 +215,15 @@ impl Client {
 
     /// Asks, and gives what comes where the answer is a yes.
     async fn open(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<Download, Failure> {
-        let target = format!("/api/v1{path}");
         let body = match body {
             Some(body) => serde_json::to_vec(body).map_err(|error| Failure::Connection(error.into()))?,
             None => Vec::new(),
         };
+        self.send(method, path, body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Download, Failure> {
+        let target = format!("/api/v1{path}");
         let (status, body) = match self {
             Self::Socket(socket) => {
                 let coming = crate::http::open(socket, method, &target, Bytes::from(body)).await?;

@@ -10,6 +10,7 @@ mod office;
 mod openapi;
 mod refusal;
 mod routes;
+mod statistics;
 mod table;
 mod types;
 mod users;

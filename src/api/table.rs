@@ -10,7 +10,7 @@ use http::Method;
 use super::door::{Door, Rule, admit};
 use super::refusal::No;
 use super::routes::{self, Control};
-use super::{billing, files, media, office, openapi, users};
+use super::{billing, files, media, office, openapi, statistics, users};
 use crate::domain::{Action, Role};
 
 /// What one must be to be answered.
@@ -257,6 +257,41 @@ const STATEMENT: &[Field] = &[
     ("adjusted_li", "integer", "sum of the corrections, 厘"),
     ("due_li", "integer", "what is due, 厘"),
 ];
+const STATISTICS: &[Field] = &[
+    ("period", "string", "day, month or year"),
+    ("account", "string?", "the account's name, where it is one account's"),
+    ("zone_minutes", "integer", "minutes east of UTC that days and months begin by"),
+    ("points", "array", "steps, the oldest first; the last is under way; measured says whether the box ran in it"),
+    ("total", "object", "all of them together"),
+    ("over", "object", "those that are over"),
+    ("before", "object?", "as many steps before them; null where the box is too young"),
+    ("by", "string", "what the top lists are sorted by"),
+    ("top_accounts", "array", "accounts, of the period; empty where it is one account's"),
+    ("top_cameras", "array", "cameras, of the last seven days"),
+    ("growth", "object", "what is used by the day, how it grows, when it is full"),
+];
+const OVERVIEW: &[Field] = &[
+    ("at_ms", "integer", "when, ms since 1970"),
+    ("healthy", "boolean", "whether every disk works and nothing damaged was found"),
+    ("status", "object", "as of /api/v1/status"),
+    ("checkpoint_ms", "integer?", "when the index was last made durable, ms since 1970"),
+    ("growth", "object", "what is used by the day, how it grows, when the disks are full"),
+    ("ingest", "object", "bytes and files of the last within_ms, and the last 24 hours"),
+    ("alerts_open", "integer", "alerts that are not delivered"),
+    ("alerts_oldest_ms", "integer?", "when the oldest of them was raised, ms since 1970"),
+    ("silent", "integer", "cameras gone silent"),
+    ("silent_first", "array", "those that are silent the longest"),
+    ("to_issue", "object?", "accounts whose last month has no statement yet"),
+    ("audit", "array", "the last lines of the audit log, newest first"),
+];
+const MATCH: &[Field] = &[
+    ("account", "string", "its name"),
+    ("ours_li", "integer?", "what is booked here, 厘"),
+    ("theirs_li", "integer?", "what the CRM has booked, 厘"),
+    ("difference_li", "integer", "ours less theirs, 厘"),
+    ("outcome", "string", "differs, only_ours, only_theirs or matches"),
+];
+const AS_FILE: &[Field] = &[("as", "string?", "csv or xlsx; csv")];
 const KEY: &[Field] = &[("ak", "string", "access key"), ("sk", "string", "secret key")];
 const MOST: &[Field] = &[("most", "integer?", "at most so many, 1 to 100000; 100")];
 const ONCE: &[Field] = &[("user", "string", "its name"), ("password", "string", "its password, shown this once")];
@@ -584,6 +619,30 @@ pub(super) fn table() -> Vec<Route> {
         .takes(&[("after", "integer?", "what next was"), ("most", "integer?", "rows, 200 at most; 100")]),
         Route::new(
             get.clone(),
+            "/api/v1/billing/{month}/export",
+            Needs::Everywhere(Action::SeeBilling),
+            "a month over all accounts as a file for a spreadsheet",
+            statistics::export_month,
+        )
+        .takes(AS_FILE),
+        Route::new(
+            post.clone(),
+            "/api/v1/billing/{month}/reconcile",
+            Needs::Everywhere(Action::SeeBilling),
+            "hold a month against what the CRM has booked; the body is its CSV",
+            statistics::reconcile,
+        )
+        .gives(Many(MATCH)),
+        Route::new(
+            get.clone(),
+            "/api/v1/accounts/{name}/statements/{month}/export",
+            role(Action::SeeBilling),
+            "a statement as a file for a spreadsheet",
+            statistics::export_statement,
+        )
+        .takes(AS_FILE),
+        Route::new(
+            get.clone(),
             "/api/v1/accounts/{name}/statements",
             role(Action::SeeBilling),
             "its issued statements, newest first",
@@ -644,6 +703,28 @@ pub(super) fn table() -> Vec<Route> {
         )
         .takes(&[("from", "string", "the first day, like 2026-11-25"), ("to", "string", "the first day after")]),
         // --- the box ---
+        Route::new(
+            get.clone(),
+            "/api/v1/statistics",
+            role(Action::SeeStatistics),
+            "counters over time, top lists, growth; of the box, or of one account",
+            statistics::statistics,
+        )
+        .takes(&[
+            ("period", "string?", "24h by the hour, 30d by the day, 12m by the month; 24h"),
+            ("account", "string?", "of this account alone"),
+            ("by", "string?", "what the top lists are sorted by: bytes, uploads or refused; bytes"),
+            ("as", "string?", "json or csv; json"),
+        ])
+        .gives(One(STATISTICS)),
+        Route::new(
+            get.clone(),
+            "/api/v1/overview",
+            Needs::Everywhere(Action::SeeOverview),
+            "the box at a glance: health, space, what comes in, what wants to be looked at",
+            statistics::overview,
+        )
+        .gives(One(OVERVIEW)),
         Route::new(get.clone(), "/api/v1/status", role(Action::SeeOverview), "the box's state", routes::status),
         Route::new(get.clone(), "/api/v1/alerts", role(Action::SeeAlerts), "alerts, newest first", routes::list_alerts)
             .takes(MOST)

@@ -1,9 +1,13 @@
 //! `kandian billing`
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
 use serde_json::{Value, json};
 
-use super::output::{Done, Json, pairs, show, table, text, time};
+use super::output::{Done, Json, pairs, print, show, table, text, time};
 use super::reach::server;
+use super::save::To;
 use crate::config::Config;
 use crate::domain::billing::{Basis, Day, Money, Month, Rule, Tariff, Tier, gb_months};
 
@@ -18,6 +22,31 @@ pub enum Command {
     /// Hourly samples
     #[command(subcommand)]
     Sample(SampleCommand),
+    /// A month over all accounts, or a statement, into a file for a spreadsheet
+    Export(ExportTo),
+    /// A month against what the CRM has booked
+    Reconcile {
+        /// YYYY-MM
+        month: Month,
+        /// The CRM's CSV: a column of accounts, one of amounts in 元
+        file: PathBuf,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ExportTo {
+    /// YYYY-MM
+    month: Month,
+    /// Of this account alone: its name, or @ and its number
+    #[arg(long)]
+    account: Option<String>,
+    /// The file's format
+    #[arg(long, value_parser = ["csv", "xlsx"], default_value = "csv")]
+    format: String,
+    #[command(flatten)]
+    to: To,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -135,12 +164,39 @@ pub async fn run(command: Command, config: &Config) -> Done {
     match command {
         Command::Tariff(command) => tariff(command, config).await,
         Command::Statement(command) => statement(command, config).await,
+        Command::Export(export) => export_to(export, config).await,
+        Command::Reconcile { month, file, json } => {
+            let theirs = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let reached = server(config).await?;
+            let answer = reached.client.post_file(&format!("/billing/{month}/reconcile"), theirs).await;
+            show(json, &reached.end(answer).await?, matches)
+        }
         Command::Sample(SampleCommand::List(which)) => {
             let reached = server(config).await?;
-            let answer = reached.client.billing_get(&of(&which, "/samples")).await;
+            let (from, to) = (which.month.first_day(), which.month.end());
+            let path = format!("/accounts/{}/samples?from={from}&to={to}", encoded(&which.account));
+            let answer = reached.client.get(&path).await;
             show(which.json, &reached.end(answer).await?, samples)
         }
     }
+}
+
+async fn export_to(export: ExportTo, config: &Config) -> Done {
+    export.to.check()?;
+    let path = match &export.account {
+        Some(account) => format!("/accounts/{}/statements/{}/export", encoded(account), export.month),
+        None => format!("/billing/{}/export", export.month),
+    };
+    let reached = server(config).await?;
+    let saved = match reached.client.get_file(&format!("{path}?as={}", export.format)).await {
+        Ok(download) => export.to.take(download).await,
+        Err(failure) => Err(failure),
+    };
+    let bytes = reached.end(saved).await?;
+    if !export.to.is_stdout() {
+        print(&format!("{bytes} bytes in {}\n", export.to.name()));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn tariff(command: TariffCommand, config: &Config) -> Done {
@@ -153,19 +209,19 @@ async fn tariff(command: TariffCommand, config: &Config) -> Done {
     let body = words.unwrap_or_default();
     match command {
         TariffCommand::Add(add) => {
-            let answer = reached.client.billing_post("/tariffs", &body).await;
+            let answer = reached.client.post("/tariffs", &body).await;
             show(add.json, &reached.end(answer).await?, |t| format!("version {} is entered\n", text(&t["version"])))
         }
         TariffCommand::Assign(assign) => {
-            let answer = reached.client.billing_post("/assignments", &body).await;
+            let answer = reached.client.post("/tariff-assignments", &body).await;
             show(assign.json, &reached.end(answer).await?, |_| "assigned\n".to_owned())
         }
         TariffCommand::List(json) => {
-            let answer = reached.client.billing_get("/tariffs").await;
+            let answer = reached.client.get("/tariffs").await;
             show(json, &reached.end(answer).await?, tariffs)
         }
         TariffCommand::Assignments(json) => {
-            let answer = reached.client.billing_get("/assignments").await;
+            let answer = reached.client.get("/tariff-assignments").await;
             show(json, &reached.end(answer).await?, assignments)
         }
     }
@@ -176,28 +232,28 @@ async fn statement(command: StatementCommand, config: &Config) -> Done {
     let nothing = Value::Null;
     match command {
         StatementCommand::List { month, json } => {
-            let answer = reached.client.billing_get(&format!("/months/{month}")).await;
+            let answer = reached.client.get(&format!("/billing/{month}")).await;
             show(json, &reached.end(answer).await?, month_rows)
         }
         StatementCommand::Trial(which) | StatementCommand::Show(which) => {
-            let answer = reached.client.billing_get(&of(&which, "")).await;
+            let answer = reached.client.get(&of(&which, "")).await;
             show(which.json, &reached.end(answer).await?, lines)
         }
         StatementCommand::Issue(which) => {
-            let answer = reached.client.billing_post(&of(&which, "/issue"), &nothing).await;
+            let answer = reached.client.post(&of(&which, "/issue"), &nothing).await;
             show(which.json, &reached.end(answer).await?, lines)
         }
         StatementCommand::Settle(which) => {
-            let answer = reached.client.billing_post(&of(&which, "/settle"), &nothing).await;
+            let answer = reached.client.post(&of(&which, "/settle"), &nothing).await;
             show(which.json, &reached.end(answer).await?, lines)
         }
         StatementCommand::Adjust { which, amount, reason } => {
             let body = json!({"amount_li": amount, "reason": reason});
-            let answer = reached.client.billing_post(&of(&which, "/adjust"), &body).await;
+            let answer = reached.client.post(&of(&which, "/adjust"), &body).await;
             show(which.json, &reached.end(answer).await?, lines)
         }
         StatementCommand::Verify(which) => {
-            let answer = reached.client.billing_get(&of(&which, "/verify")).await;
+            let answer = reached.client.post(&of(&which, "/verify"), &nothing).await;
             show(which.json, &reached.end(answer).await?, |v| {
                 pairs(&[
                     ("same", text(&v["same"])),
@@ -209,9 +265,12 @@ async fn statement(command: StatementCommand, config: &Config) -> Done {
     }
 }
 
+fn encoded(text: &str) -> impl std::fmt::Display {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
+}
+
 fn of(which: &Which, rest: &str) -> String {
-    let account = percent_encoding::utf8_percent_encode(&which.account, percent_encoding::NON_ALPHANUMERIC);
-    format!("/statements/{account}/{}{rest}", which.month)
+    format!("/accounts/{}/statements/{}{rest}", encoded(&which.account), which.month)
 }
 
 fn read(add: &Add) -> Result<Tariff, String> {
@@ -294,6 +353,14 @@ fn lines(view: &Value) -> String {
         ("settled", time(&view["settled_ms"])),
     ]);
     format!("{head}\n{}", table(&heads, &list(&s["lines"], row)))
+}
+
+fn matches(all: &Value) -> String {
+    let row = |m: &Value| {
+        let amounts = ["ours_li", "theirs_li", "difference_li"].map(|key| yuan(&m[key]));
+        [text(&m["account"]), text(&m["outcome"])].into_iter().chain(amounts).collect()
+    };
+    table(&["ACCOUNT", "OUTCOME", "HERE", "CRM", "DIFFERENCE"], &list(all, row))
 }
 
 fn samples(page: &Value) -> String {

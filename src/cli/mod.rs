@@ -10,6 +10,7 @@ mod index;
 mod output;
 mod reach;
 mod save;
+mod stats;
 mod status;
 mod sub_account;
 mod user;
@@ -69,6 +70,8 @@ enum Command {
     User(user::Command),
     /// Space, queues, disks, alerts, versions
     Status(output::Json),
+    /// What came, went and was refused over time; top lists; growth
+    Stats(stats::Stats),
     /// Alerts to platforms (section 8)
     #[command(subcommand)]
     Alerts(alerts::Alerts),
@@ -140,6 +143,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Billing(command)) => billing::run(command, &load(&source)?).await,
         Some(Command::User(command)) => user::run(command, &load(&source)?).await,
         Some(Command::Status(json)) => status::run(json, &load(&source)?).await,
+        Some(Command::Stats(stats)) => stats::run(stats, &load(&source)?).await,
         Some(Command::Alerts(command)) => alerts::run(command, &load(&source)?).await,
         Some(Command::Audit(command)) => alerts::run_audit(command, &load(&source)?).await,
         Some(Command::Index(command)) => index::run(command, &load(&source)?).await,
@@ -256,6 +260,11 @@ mod tests {
             "kandian billing statement adjust A 2026-11 --amount -5 --reason r",
             "kandian billing statement settle A 2026-11",
             "kandian billing sample list A 2026-11 --json",
+            "kandian billing export 2026-11 --format xlsx -o m.xlsx",
+            "kandian billing export 2026-11 --account A -o -",
+            "kandian billing reconcile 2026-11 crm.csv --json",
+            "kandian stats --period 30d --account A --json",
+            "kandian stats --period 12m --by refused --csv",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
@@ -275,6 +284,8 @@ mod tests {
             "kandian file delete AK",
             "kandian user add N",
             "kandian user add N --role root",
+            "kandian stats --period 7d",
+            "kandian stats --csv --json",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -53,6 +53,14 @@ impl Engine {
         Ok(seen.map(|(id, row)| account_view(&catalog, *id, row, gigabyte)).collect())
     }
 
+    /// The names of all accounts, sorted.
+    pub async fn account_names(&self, caller: &Caller) -> Result<Vec<String>> {
+        caller.must_everywhere(Action::SeeSpace)?;
+        let mut names: Vec<String> = self.inner.store.catalog.read().names.keys().cloned().collect();
+        names.sort();
+        Ok(names)
+    }
+
     /// One account.
     pub async fn account(&self, caller: &Caller, name: &AccountName) -> Result<AccountView> {
         let gigabyte = self.inner.store.catalog.settings().gigabyte;

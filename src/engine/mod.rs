@@ -215,7 +215,7 @@ impl Engine {
         self.inner.tasks.wait().await;
         let engine = self.clone();
         let closed = tokio::task::spawn_blocking(move || {
-            if let Err(error) = observe::flush(&engine) {
+            if let Err(error) = observe::flush(&engine, false) {
                 tracing::warn!(%error, "the last minute's counters were not written down");
             }
             engine.inner.store.close()

@@ -24,6 +24,8 @@ pub(super) enum Unit {
 pub(super) enum Kind {
     /// A line a row.
     Line,
+    /// What was, what is expected (dashed, where the first ends), and what there is at most: three rows.
+    Forecast,
     /// Rows one above the other, as areas.
     StackedArea,
     /// Columns side by side.
@@ -56,6 +58,13 @@ pub(super) struct Chart<'a> {
     pub(super) series: Vec<Series<'a>>,
 }
 
+/// A chart in its frame, and the number at the top of its axis.
+struct Plot<'a> {
+    chart: &'a Chart<'a>,
+    frame: Frame,
+    top: u64,
+}
+
 /// What there is of a stretch of a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Span {
@@ -82,17 +91,24 @@ pub(super) struct DaySpan {
     pub(super) href: Option<String>,
 }
 
-const WIDTH: u64 = 720;
-const HEIGHT: u64 = 240;
+/// A drawing's sides. A browser scales it with its letters, so that one is as wide as what it stands in.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    width: u64,
+    height: u64,
+    class: &'static str,
+}
+
+/// Across a page.
+const WIDE: Frame = Frame { width: 720, height: 240, class: "at-wide" };
+/// Half of a page, or a phone.
+const HALF: Frame = Frame { width: 440, height: 200, class: "at-half" };
 const LEFT: u64 = 64;
 const RIGHT: u64 = 12;
 const TOP: u64 = 12;
 const BOTTOM: u64 = 26;
-const PLOT_WIDTH: u64 = WIDTH - LEFT - RIGHT;
-const PLOT_HEIGHT: u64 = HEIGHT - TOP - BOTTOM;
-const BASE: u64 = TOP + PLOT_HEIGHT;
 /// What a label of the bottom needs, in the chart's units.
-const LABEL_WIDTH: usize = 62;
+const LABEL_WIDTH: u64 = 62;
 const DAY: u32 = 24 * 3600;
 
 impl Unit {
@@ -127,20 +143,57 @@ impl Kind {
 }
 
 impl Chart<'_> {
-    /// The chart, its legend and its numbers as a table that folds.
+    /// The chart across a page, its legend and its numbers as a table that folds.
     pub(super) fn html(&self, lang: Lang) -> Html {
-        let mut out = String::from("<figure class=\"chart\">");
-        self.draw(lang, &mut out);
-        if self.series.len() > 1 {
+        self.figure(lang, &[WIDE, HALF], true)
+    }
+
+    /// The same on half of a page.
+    pub(super) fn half(&self, lang: Lang) -> Html {
+        self.figure(lang, &[HALF], true)
+    }
+
+    /// The chart and its legend, on a page that has the numbers in a table of its own.
+    pub(super) fn without_table(&self, lang: Lang) -> Html {
+        self.figure(lang, &[WIDE, HALF], false)
+    }
+
+    /// Drawn for each of the frames: the style shows the one that fits.
+    fn figure(&self, lang: Lang, frames: &[Frame], with_table: bool) -> Html {
+        let one = if frames.len() == 1 { " half" } else { "" };
+        let mut out = format!("<figure class=\"chart{one}\">");
+        frames.iter().for_each(|frame| self.draw(*frame, lang, &mut out));
+        let has_gaps = (0..self.labels.len()).any(|place| self.is_gap(place));
+        if self.series.len() > 1 || has_gaps {
             out.push_str("<ul class=\"legend\">");
             for (at, series) in self.series.iter().enumerate() {
-                let _ = write!(out, "<li><i class=\"swatch {}\"></i>{}</li>", colour(at), escape(series.name));
+                let _ = write!(out, "<li><i class=\"swatch {}\"></i>{}</li>", self.look(at), escape(series.name));
+            }
+            if has_gaps {
+                let _ = write!(out, "<li><i class=\"swatch gap\"></i>{}</li>", lang.say("未测量", "Not measured"));
             }
             out.push_str("</ul>");
         }
-        self.table(lang, &mut out);
+        if with_table {
+            self.table(lang, &mut out);
+        }
         out.push_str("</figure>");
         Safe(out)
+    }
+
+    /// Whether nothing was measured at a place, which is not the same as nothing.
+    fn is_gap(&self, place: usize) -> bool {
+        !self.series.is_empty() && self.series.iter().all(|series| series.at(place).is_none())
+    }
+
+    /// The classes of a row.
+    fn look(&self, at: usize) -> &'static str {
+        match (self.kind, at) {
+            (Kind::Forecast, 0) => "c1",
+            (Kind::Forecast, 1) => "c1 dashed",
+            (Kind::Forecast, _) => "limit",
+            _ => colour(at),
+        }
     }
 
     /// The highest that has to fit.
@@ -154,26 +207,29 @@ impl Chart<'_> {
         }
     }
 
-    fn draw(&self, lang: Lang, out: &mut String) {
+    fn draw(&self, frame: Frame, lang: Lang, out: &mut String) {
         let most = self.most();
         let step = self.unit.step(most.max(1));
         let top = most.max(1).div_ceil(step).saturating_mul(step);
-        let words = lang.say("最大值", "Highest");
+        let (words, Frame { width, height, class }) = (lang.say("最大值", "Highest"), frame);
         let _ = write!(
             out,
-            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title><desc>{1} {2}</desc>",
+            "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{0}\"><title>{0}</title>\
+             <desc>{1} {2}</desc>",
             escape(self.title),
             words,
             self.unit.text(most)
         );
+        let plot = Plot { chart: self, frame, top };
+        plot.gaps(out);
         let mut tick = 0_u64;
-        // The step is a quarter of the top at least, about: a handful of ticks.
-        while tick <= top {
-            let (y, class) = (height_of(tick, top), if tick == 0 { "axis zero" } else { "axis" });
+        // The step is a quarter of the top at least, about: a handful of ticks. Of nothing there is one.
+        while tick <= if most == 0 { 0 } else { top } {
+            let (y, class) = (plot.y(tick), if tick == 0 { "axis zero" } else { "axis" });
             let _ = write!(
                 out,
                 "<path class=\"{class}\" d=\"M{LEFT} {y}H{}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-                WIDTH - RIGHT,
+                width - RIGHT,
                 LEFT - 8,
                 y + 4,
                 self.unit.text(tick)
@@ -183,126 +239,19 @@ impl Chart<'_> {
                 None => break,
             }
         }
-        self.labels_below(out);
+        plot.labels_below(out);
+        if most == 0 {
+            let (x, y) = (LEFT + plot.width() / 2, (TOP + plot.base()) / 2);
+            let words = lang.say("此时段没有", "None in this time");
+            let _ = write!(out, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{words}</text>");
+        }
         match self.kind {
-            Kind::Line => self.lines(top, out),
-            Kind::StackedArea => self.areas(top, out),
-            Kind::Columns => self.columns(top, out),
-            Kind::StackedColumns => self.stacked_columns(top, out),
+            Kind::Line | Kind::Forecast => plot.lines(out),
+            Kind::StackedArea => plot.areas(out),
+            Kind::Columns => plot.columns(out),
+            Kind::StackedColumns => plot.stacked_columns(out),
         }
         out.push_str("</svg>");
-    }
-
-    /// As many labels as have room, the last always among those that can be.
-    fn labels_below(&self, out: &mut String) {
-        let room = usize::try_from(PLOT_WIDTH).unwrap_or(usize::MAX) / LABEL_WIDTH;
-        let every = self.labels.len().div_ceil(room.max(1)).max(1);
-        for (place, label) in self.labels.iter().enumerate().filter(|(place, _)| place % every == 0) {
-            let x = self.middle(place);
-            let y = HEIGHT - 8;
-            let _ = write!(out, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{}</text>", escape(label));
-        }
-    }
-
-    /// Where the slot of a place begins.
-    fn slot(&self, place: usize) -> u64 {
-        let (place, all) = (wide(place), wide(self.labels.len()).max(1));
-        LEFT + PLOT_WIDTH * place / all
-    }
-
-    fn middle(&self, place: usize) -> u64 {
-        u64::midpoint(self.slot(place), self.slot(place + 1))
-    }
-
-    fn lines(&self, top: u64, out: &mut String) {
-        for (at, series) in self.series.iter().enumerate() {
-            let mut path = String::new();
-            let mut pen_is_down = false;
-            for place in 0..self.labels.len() {
-                let Some(value) = series.at(place) else {
-                    pen_is_down = false;
-                    continue;
-                };
-                let (x, y) = (self.middle(place), height_of(value, top));
-                let _ = write!(path, "{}{x} {y}", if pen_is_down { 'L' } else { 'M' });
-                // A single number between two gaps is a dot.
-                if !pen_is_down && series.at(place + 1).is_none() {
-                    path.push_str("h.1");
-                }
-                pen_is_down = true;
-            }
-            let _ = write!(out, "<path class=\"line {}\" d=\"{path}\"/>", colour(at));
-        }
-    }
-
-    fn areas(&self, top: u64, out: &mut String) {
-        let mut below = vec![0_u64; self.labels.len()];
-        for (at, series) in self.series.iter().enumerate() {
-            let above: Vec<u64> = below
-                .iter()
-                .enumerate()
-                .map(|(place, low)| low.saturating_add(series.at(place).unwrap_or(0)))
-                .collect();
-            let mut path = String::new();
-            for (place, value) in above.iter().enumerate() {
-                let letter = if place == 0 { 'M' } else { 'L' };
-                let _ = write!(path, "{letter}{} {}", self.middle(place), height_of(*value, top));
-            }
-            for (place, value) in below.iter().enumerate().rev() {
-                let _ = write!(path, "L{} {}", self.middle(place), height_of(*value, top));
-            }
-            let close = if path.is_empty() { "" } else { "Z" };
-            let _ = write!(out, "<path class=\"area {}\" d=\"{path}{close}\"/>", colour(at));
-            below = above;
-        }
-    }
-
-    fn columns(&self, top: u64, out: &mut String) {
-        let many = wide(self.series.len()).max(1);
-        for place in 0..self.labels.len() {
-            let slot = self.slot(place + 1) - self.slot(place);
-            let gap = slot / 6;
-            let width = ((slot - 2 * gap) / many).max(1);
-            for (at, series) in self.series.iter().enumerate() {
-                let Some(value) = series.at(place) else { continue };
-                let x = self.slot(place) + gap + width * wide(at);
-                self.column(place, at, (x, width), (height_of(value, top), BASE), value, out);
-            }
-        }
-    }
-
-    fn stacked_columns(&self, top: u64, out: &mut String) {
-        for place in 0..self.labels.len() {
-            let slot = self.slot(place + 1) - self.slot(place);
-            let gap = slot / 6;
-            let mut sum = 0_u64;
-            for (at, series) in self.series.iter().enumerate() {
-                let Some(value) = series.at(place) else { continue };
-                let low = height_of(sum, top);
-                sum = sum.saturating_add(value);
-                let across = (self.slot(place) + gap, (slot - 2 * gap).max(1));
-                self.column(place, at, across, (height_of(sum, top), low), value, out);
-            }
-        }
-    }
-
-    fn column(&self, place: usize, at: usize, across: (u64, u64), along: (u64, u64), value: u64, out: &mut String) {
-        if value == 0 {
-            return;
-        }
-        let (label, name) = (self.labels.get(place).map_or("", String::as_str), self.series[at].name);
-        let (x, width) = across;
-        // What is there is seen.
-        let high = (along.1 - along.0).max(1);
-        let _ = write!(
-            out,
-            "<rect class=\"column {}\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{high}\"><title>{} · {} {}</title></rect>",
-            colour(at),
-            along.1 - high,
-            escape(label),
-            escape(name),
-            self.unit.text(value)
-        );
     }
 
     fn table(&self, lang: Lang, out: &mut String) {
@@ -327,6 +276,160 @@ impl Chart<'_> {
             out.push_str("</tr>");
         }
         out.push_str("</tbody></table></div></details>");
+    }
+}
+
+impl Plot<'_> {
+    fn width(&self) -> u64 {
+        self.frame.width - LEFT - RIGHT
+    }
+
+    /// Where nothing is drawn from upwards.
+    fn base(&self) -> u64 {
+        self.frame.height - BOTTOM
+    }
+
+    /// Where a number is drawn.
+    fn y(&self, value: u64) -> u64 {
+        self.base() - scaled(value, self.top, self.base() - TOP)
+    }
+
+    /// Where the slot of a place begins.
+    fn slot(&self, place: usize) -> u64 {
+        let (place, all) = (wide(place), wide(self.chart.labels.len()).max(1));
+        LEFT + self.width() * place / all
+    }
+
+    fn middle(&self, place: usize) -> u64 {
+        u64::midpoint(self.slot(place), self.slot(place + 1))
+    }
+
+    /// Places at which nothing was measured, those beside each other as one.
+    fn gaps(&self, out: &mut String) {
+        let mut from = None;
+        for place in 0..=self.chart.labels.len() {
+            let gap = place < self.chart.labels.len() && self.chart.is_gap(place);
+            match (gap, from) {
+                (true, None) => from = Some(place),
+                (false, Some(first)) => {
+                    let (x, height) = (self.slot(first), self.base() - TOP);
+                    let width = self.slot(place) - x;
+                    let _ = write!(
+                        out,
+                        "<rect class=\"gap\" x=\"{x}\" y=\"{TOP}\" width=\"{width}\" height=\"{height}\"/>"
+                    );
+                    from = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// As many labels as have room, the last always among them.
+    fn labels_below(&self, out: &mut String) {
+        let labels = &self.chart.labels;
+        let room = usize::try_from(self.width() / LABEL_WIDTH).unwrap_or(1).max(1);
+        let every = labels.len().div_ceil(room).max(1);
+        for (place, label) in labels.iter().enumerate().filter(|(place, _)| (labels.len() - 1 - place) % every == 0) {
+            let (x, y) = (self.middle(place), self.frame.height - 8);
+            // One at the edge ends there.
+            let (x, anchor) = match x + LABEL_WIDTH / 2 > self.frame.width {
+                true => (self.frame.width - 2, "end"),
+                false => (x, "middle"),
+            };
+            let _ = write!(out, "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>", escape(label));
+        }
+    }
+
+    fn lines(&self, out: &mut String) {
+        for (at, series) in self.chart.series.iter().enumerate() {
+            let mut path = String::new();
+            let mut pen_is_down = false;
+            for place in 0..self.chart.labels.len() {
+                let Some(value) = series.at(place) else {
+                    pen_is_down = false;
+                    continue;
+                };
+                let (x, y) = (self.middle(place), self.y(value));
+                let _ = write!(path, "{}{x} {y}", if pen_is_down { 'L' } else { 'M' });
+                // A single number between two gaps is a dot.
+                if !pen_is_down && series.at(place + 1).is_none() {
+                    path.push_str("h.1");
+                }
+                pen_is_down = true;
+            }
+            let _ = write!(out, "<path class=\"line {}\" d=\"{path}\"/>", self.chart.look(at));
+        }
+    }
+
+    fn areas(&self, out: &mut String) {
+        let mut below = vec![0_u64; self.chart.labels.len()];
+        for (at, series) in self.chart.series.iter().enumerate() {
+            let above: Vec<u64> = below
+                .iter()
+                .enumerate()
+                .map(|(place, low)| low.saturating_add(series.at(place).unwrap_or(0)))
+                .collect();
+            let mut path = String::new();
+            for (place, value) in above.iter().enumerate() {
+                let letter = if place == 0 { 'M' } else { 'L' };
+                let _ = write!(path, "{letter}{} {}", self.middle(place), self.y(*value));
+            }
+            for (place, value) in below.iter().enumerate().rev() {
+                let _ = write!(path, "L{} {}", self.middle(place), self.y(*value));
+            }
+            let close = if path.is_empty() { "" } else { "Z" };
+            let _ = write!(out, "<path class=\"area {}\" d=\"{path}{close}\"/>", colour(at));
+            below = above;
+        }
+    }
+
+    fn columns(&self, out: &mut String) {
+        let many = wide(self.chart.series.len()).max(1);
+        for place in 0..self.chart.labels.len() {
+            let slot = self.slot(place + 1) - self.slot(place);
+            let gap = slot / 6;
+            let width = ((slot - 2 * gap) / many).max(1);
+            for (at, series) in self.chart.series.iter().enumerate() {
+                let Some(value) = series.at(place) else { continue };
+                let x = self.slot(place) + gap + width * wide(at);
+                self.column(place, at, (x, width), (self.y(value), self.base()), value, out);
+            }
+        }
+    }
+
+    fn stacked_columns(&self, out: &mut String) {
+        for place in 0..self.chart.labels.len() {
+            let slot = self.slot(place + 1) - self.slot(place);
+            let gap = slot / 6;
+            let mut sum = 0_u64;
+            for (at, series) in self.chart.series.iter().enumerate() {
+                let Some(value) = series.at(place) else { continue };
+                let low = self.y(sum);
+                sum = sum.saturating_add(value);
+                let across = (self.slot(place) + gap, (slot - 2 * gap).max(1));
+                self.column(place, at, across, (self.y(sum), low), value, out);
+            }
+        }
+    }
+
+    fn column(&self, place: usize, at: usize, across: (u64, u64), along: (u64, u64), value: u64, out: &mut String) {
+        if value == 0 {
+            return;
+        }
+        let (label, name) = (self.chart.labels.get(place).map_or("", String::as_str), self.chart.series[at].name);
+        let (x, width) = across;
+        // What is there is seen.
+        let high = (along.1 - along.0).max(1);
+        let _ = write!(
+            out,
+            "<rect class=\"column {}\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{high}\"><title>{} · {} {}</title></rect>",
+            colour(at),
+            along.1 - high,
+            escape(label),
+            escape(name),
+            self.chart.unit.text(value)
+        );
     }
 }
 
@@ -446,11 +549,6 @@ fn wide(number: usize) -> u64 {
 fn scaled(part: u64, whole: u64, length: u64) -> u64 {
     let at = u128::from(part) * u128::from(length) / u128::from(whole.max(1));
     u64::try_from(at).unwrap_or(length).min(length)
-}
-
-/// Where a number is drawn: from the base upwards.
-fn height_of(value: u64, top: u64) -> u64 {
-    BASE - scaled(value, top, PLOT_HEIGHT)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod preferences;
 mod shell;
 mod show;
 mod sign_in;
+mod statistics;
 mod users;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ fn routes() -> Vec<Route> {
     all.extend(about::routes());
     all.extend(sign_in::routes());
     all.extend(overview::routes());
+    all.extend(statistics::routes());
     all.extend(accounts::routes());
     all.extend(cameras::routes());
     all.extend(users::routes());

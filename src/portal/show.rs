@@ -38,6 +38,12 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
+/// Bytes that may be fewer than none.
+pub(super) fn signed_bytes(number: i64) -> String {
+    let sign = if number < 0 { "−" } else { "" };
+    format!("{sign}{}", bytes(number.unsigned_abs()))
+}
+
 /// A count, its thousands apart.
 pub(super) fn count(number: u64) -> String {
     grouped(u128::from(number))
@@ -210,6 +216,7 @@ mod tests {
         ] {
             assert_eq!(bytes(number), text);
         }
+        assert_eq!((signed_bytes(-1024), signed_bytes(5)), ("−1 KB".to_owned(), "5 B".to_owned()));
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([(1, 3), (3, 3), (0, 0)].map(|(part, whole)| percent(part, whole)), ["33.3 %", "100.0 %", "–"]);
         assert_eq!(

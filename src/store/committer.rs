@@ -289,6 +289,7 @@ impl Committer {
         }
         txn.commit()?;
         self.bells.durable.store(self.seq, Ordering::Release);
+        self.bells.checkpointed.store(self.world.clock.now().millis(), Ordering::Relaxed);
         self.bells.trash.notify_one();
         for id in dead {
             self.volumes.remove(id)?;

@@ -93,6 +93,11 @@ impl Witness {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Looks at it and leaves it; short work, as the committer waits meanwhile.
+    pub fn look(&self, work: impl FnOnce(&Seen)) {
+        work(&self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Puts back what could not be written down.
     pub fn put_back(&self, seen: Seen) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).unnamed += seen.unnamed;

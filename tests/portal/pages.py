@@ -23,6 +23,8 @@ PAGES = [
     Page("refused", "/users", "province", 403),
     # operations
     Page("overview", "/overview", "operations"),
+    Page("statistics", "/statistics", "operations"),
+    Page("statistics-30d", "/statistics?period=30d&by=refused", "operations"),
     Page("accounts", "/accounts", "operations"),
     Page("account-new", "/accounts/new", "operations"),
     Page("account", "/accounts/show?name={account}", "operations"),
@@ -37,5 +39,6 @@ PAGES = [
     Page("player-cannot", "/recordings/play?ak={shop}&key=2026/11/25/odd.dav", "province"),
     Page("player-viewer", "/recordings/play?ak={shop}&key=2026/11/25/clip-00.mp4", "viewer"),
     Page("file-gone", "/recordings/play?ak={shop}&key=2026/11/25/never.mp4", "province", 404),
+    Page("province-statistics", "/statistics?period=12m", "province"),
     Page("viewer-me", "/me", "viewer"),
 ]

@@ -115,6 +115,25 @@ impl Engine {
         Ok(MonthPage { month, over: sampled_to(books, month.end())?, rows, next, due_li })
     }
 
+    /// How many accounts have samples in a month and no issued statement of it; 0 where there are no tariffs.
+    pub(in crate::engine) fn unissued(&self, month: Month) -> Result<u64> {
+        let books = &self.inner.books;
+        if versions(books)?.is_empty() {
+            return Ok(0);
+        }
+        let mut count = 0;
+        for (id, sampled) in books.all::<Sampled>()? {
+            let before = sampled.first < month.end().first_hour().get();
+            if before
+                && books.get::<StatementRow>(&(id, key(month.get())))?.is_none()
+                && !samples(books, id, month.first_day(), month.end(), 1)?.is_empty()
+            {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     /// A month of all accounts, for an export.
     pub async fn billing_month_whole(&self, caller: &Caller, month: Month) -> Result<MonthPage> {
         caller.must_everywhere(Action::SeeBilling)?;

@@ -82,15 +82,25 @@ impl Observe {
         self.names.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned().unwrap_or_default()
     }
 
-    /// Those of which `wanted` says so, with their AK.
+    /// Those of which `wanted` says so, with their AK, in the order of their numbers.
     pub(super) fn owners(&self, wanted: impl Fn(&CameraRow) -> bool) -> Vec<(SubAccountId, String)> {
+        let mut out = self.each(wanted, |row| row.ak.clone());
+        out.sort_by_key(|(id, _)| *id);
+        out
+    }
+
+    /// Those of which `wanted` says so, with what `look` makes of their rows.
+    pub(super) fn each<T>(
+        &self,
+        wanted: impl Fn(&CameraRow) -> bool,
+        look: impl Fn(&CameraRow) -> T,
+    ) -> Vec<(SubAccountId, T)> {
         let mut out = Vec::new();
         for part in &self.parts {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             let found = part.iter().filter(|(id, camera)| **id != super::NOBODY && wanted(&camera.row));
-            out.extend(found.map(|(id, camera)| (*id, camera.row.ak.clone())));
+            out.extend(found.map(|(id, camera)| (*id, look(&camera.row))));
         }
-        out.sort_by_key(|(id, _)| *id);
         out
     }
 

@@ -1,13 +1,13 @@
 //! Writing down what has gathered, every minute and at the end, and forgetting what has served its time.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
 use super::gone;
 use super::rows::{
-    AlertNoteRow, AttemptRow, CameraDayRow, CameraRow, Counters, DayRow, GoneFilesRow, GoneRow, HourRow, NameRow,
-    day_of, hour_of,
+    AlertNoteRow, AttemptRow, CameraDayRow, CameraRow, Counters, DayRow, GoneFilesRow, GoneRow, HourRow, MonthRow,
+    NameRow, UsedRow, day_of, hour_of, month_of,
 };
+use super::sums::Sums;
 use super::{Observe, PARTS};
 use crate::books::{Books, BooksError, Changes};
 use crate::domain::forecast::DAY_MS;
@@ -16,11 +16,12 @@ use crate::engine::reconcilers::Step;
 use crate::engine::status::blocking;
 use crate::engine::{Engine, Error, Result};
 use crate::store::index::{is_own, slot_of};
-use crate::store::witness::{Seen, WhyGone};
+use crate::store::witness::Seen;
 
-/// Hours are kept for 60 days, days for 13 months, days of cameras for 60 days.
+/// Hours are kept for 60 days, days for 13 months, months for three years, days of cameras for 60 days.
 const HOURS_KEPT: u64 = 60 * 24;
 const DAYS_KEPT: u64 = 396;
+const MONTHS_KEPT: u64 = 36;
 const CAMERA_DAYS_KEPT: u64 = 60;
 /// Attempts to deliver alerts are kept for 13 months.
 const ATTEMPTS_KEPT_MS: i64 = 396 * DAY_MS;
@@ -36,14 +37,6 @@ struct Taken {
     owner: SubAccountId,
     pending: Vec<(u64, Counters)>,
     row: Option<CameraRow>,
-}
-
-/// What is left to write of the counters.
-#[derive(Default)]
-struct Sums {
-    hours: BTreeMap<(u64, u64), Counters>,
-    days: BTreeMap<(u64, u64), Counters>,
-    cameras: BTreeMap<(u64, u64), Counters>,
 }
 
 /// How much is known of files that are gone, and since when, under 0.
@@ -62,32 +55,42 @@ impl crate::books::Row for GoneTotalRow {
 
 /// The reconciler: writes what there is.
 pub async fn step(engine: Engine) -> Result<Step> {
-    blocking(move || flush(&engine)).await?;
+    blocking(move || flush(&engine, true)).await?;
     Ok(Step::Idle)
 }
 
-/// Writes everything that has gathered. Blocks.
-pub fn flush(engine: &Engine) -> Result<()> {
+/// Writes everything that has gathered. Blocks. `runs`: the box serves, so that the present hour counts as one in which
+/// it did; a command on a closed store does not.
+pub fn flush(engine: &Engine, runs: bool) -> Result<()> {
     let inner = &engine.inner;
     inner.observe.know(engine);
-    let seen = inner.store.bells.witness.take();
-    let taken = inner.observe.take();
-    if !(taken.is_empty() && seen.gone.is_empty() && seen.raised.is_empty())
-        && let Err(error) = write(engine, &taken, &seen)
-    {
-        inner.observe.put_back(taken);
-        inner.store.bells.witness.put_back(seen);
-        return Err(error);
-    }
+    let seen = {
+        let _writing = inner.observe.writing.write().unwrap_or_else(PoisonError::into_inner);
+        let seen = inner.store.bells.witness.take();
+        let taken = inner.observe.take();
+        let now = engine.now();
+        let mark = runs && inner.observe.is_new_hour(now);
+        if (mark || !(taken.is_empty() && seen.gone.is_empty() && seen.raised.is_empty()))
+            && let Err(error) = write(engine, &taken, &seen, mark)
+        {
+            inner.observe.put_back(taken);
+            inner.store.bells.witness.put_back(seen);
+            return Err(error);
+        }
+        inner.observe.written(now, &taken, mark);
+        seen
+    };
     if seen.unnamed > 0 {
         tracing::warn!(files = seen.unnamed, "more files were deleted at once than their names could be kept");
     }
     prune(engine)
 }
 
-fn write(engine: &Engine, taken: &[Taken], seen: &Seen) -> Result<()> {
-    let zone = engine.config().zone_minutes;
-    let accounts = engine.inner.observe.accounts(engine, taken, seen);
+fn write(engine: &Engine, taken: &[Taken], seen: &Seen, mark: bool) -> Result<()> {
+    let (zone, now) = (engine.config().zone_minutes, engine.now());
+    let owners =
+        taken.iter().map(|t| t.owner).chain(seen.gone.iter().map(|g| g.owner)).chain(seen.raised.iter().copied());
+    let accounts = engine.inner.observe.accounts(engine, owners);
     let mut sums = Sums::default();
     let account = |owner: SubAccountId| accounts.get(&owner).copied().unwrap_or(0);
     for Taken { owner, pending, .. } in taken {
@@ -96,19 +99,15 @@ fn write(engine: &Engine, taken: &[Taken], seen: &Seen) -> Result<()> {
         }
     }
     for gone in &seen.gone {
-        let mut one = Counters::default();
-        match gone.why {
-            WhyGone::Overwrite => (one.overwritten, one.overwritten_bytes) = (1, gone.size.get()),
-            WhyGone::Asked | WhyGone::Clear | WhyGone::Closed | WhyGone::Replaced => {
-                (one.deleted, one.deleted_bytes) = (1, gone.size.get());
-            }
-        }
-        sums.add(gone.owner, account(gone.owner), hour_of(gone.when), zone, &one);
+        sums.add_gone(gone, account(gone.owner), zone);
     }
-    let now = engine.now();
-    let raised = Counters { alerts_raised: 1, ..Counters::default() };
     for owner in &seen.raised {
-        sums.add(*owner, account(*owner), hour_of(now), zone, &raised);
+        sums.add_raised(*owner, account(*owner), now, zone);
+    }
+    if mark {
+        sums.running(now, zone);
+        let day = day_of(now, zone);
+        sums.used = engine.used_by_account().into_iter().map(|(of, used)| ((day, of), UsedRow { used })).collect();
     }
     let batches = gone::batches(&seen.gone, |gone| engine.inner.observe.bucket_name(engine, gone.owner, gone.bucket));
     engine.inner.books.change(|changes| {
@@ -120,6 +119,14 @@ fn write(engine: &Engine, taken: &[Taken], seen: &Seen) -> Result<()> {
         for (key, more) in sums.days {
             let mut row: DayRow = changes.get(&key)?.unwrap_or_default();
             row.0.add(&more);
+            changes.put(&key, &row)?;
+        }
+        for (key, more) in sums.months {
+            let mut row: MonthRow = changes.get(&key)?.unwrap_or_default();
+            row.0.add(&more);
+            changes.put(&key, &row)?;
+        }
+        for (key, row) in sums.used {
             changes.put(&key, &row)?;
         }
         for (key, more) in sums.cameras {
@@ -179,6 +186,8 @@ fn prune(engine: &Engine) -> Result<()> {
     books.change(|changes| {
         changes.prune::<HourRow>(|(of, _)| of.saturating_add(HOURS_KEPT) < hour)?;
         changes.prune::<DayRow>(|(of, _)| of.saturating_add(DAYS_KEPT) < today)?;
+        changes.prune::<MonthRow>(|(of, _)| of.saturating_add(MONTHS_KEPT) < month_of(today))?;
+        changes.prune::<UsedRow>(|(of, _)| of.saturating_add(DAYS_KEPT) < today)?;
         changes.prune::<CameraDayRow>(|(of, _)| of.saturating_add(CAMERA_DAYS_KEPT) < today)?;
         for key in &old_attempts {
             changes.remove::<AttemptRow>(key)?;
@@ -239,24 +248,9 @@ fn dead_batches(books: &Books, cutoff_ms: i64) -> std::result::Result<DeadAndLef
     }
 }
 
-impl Sums {
-    fn add(&mut self, owner: SubAccountId, account: u64, hour: u64, zone: i32, counters: &Counters) {
-        let day = day_of(Timestamp::from_seconds(i64::try_from(hour).unwrap_or(0).saturating_mul(3600)), zone);
-        self.hours.entry((hour, 0)).or_default().add(counters);
-        self.days.entry((day, 0)).or_default().add(counters);
-        if account != 0 {
-            self.hours.entry((hour, account)).or_default().add(counters);
-            self.days.entry((day, account)).or_default().add(counters);
-        }
-        if owner != super::NOBODY {
-            self.cameras.entry((day, owner.get())).or_default().add(counters);
-        }
-    }
-}
-
 impl Observe {
     /// Learns who there is.
-    fn know(&self, engine: &Engine) {
+    pub(super) fn know(&self, engine: &Engine) {
         let catalog = engine.inner.store.catalog.read();
         for (id, sub) in &catalog.sub_accounts {
             let mut part = self.part(*id);
@@ -278,6 +272,25 @@ impl Observe {
                 camera.dirty = true;
             }
         }
+    }
+
+    /// Whether the present hour is not known yet to be one in which the box runs.
+    fn is_new_hour(&self, now: Timestamp) -> bool {
+        *self.marked.lock().unwrap_or_else(PoisonError::into_inner) != Some(hour_of(now))
+    }
+
+    /// What was taken is in the books.
+    fn written(&self, now: Timestamp, taken: &[Taken], mark: bool) {
+        if mark {
+            *self.marked.lock().unwrap_or_else(PoisonError::into_inner) = Some(hour_of(now));
+        }
+        let counters = taken.iter().flat_map(|taken| &taken.pending).map(|(_, counters)| counters);
+        let (mut bytes, mut files) = (0, 0);
+        for counters in counters {
+            bytes += counters.bytes_in;
+            files += counters.uploads();
+        }
+        self.came(now, bytes, files);
     }
 
     fn take(&self) -> Vec<Taken> {
@@ -306,21 +319,6 @@ impl Observe {
                 }
             }
         }
-    }
-
-    /// Whose account each of them is.
-    fn accounts(&self, engine: &Engine, taken: &[Taken], seen: &Seen) -> HashMap<SubAccountId, u64> {
-        let owners =
-            taken.iter().map(|t| t.owner).chain(seen.gone.iter().map(|g| g.owner)).chain(seen.raised.iter().copied());
-        let mut out = HashMap::new();
-        for owner in owners {
-            out.entry(owner).or_insert_with(|| {
-                let now = engine.inner.store.catalog.read().account_of(owner);
-                // What is closed is known from before.
-                now.map_or_else(|| self.part(owner).get(&owner).map_or(0, |c| c.row.account), |account| account.get())
-            });
-        }
-        out
     }
 
     fn bucket_name(&self, engine: &Engine, owner: SubAccountId, bucket: crate::domain::BucketId) -> String {

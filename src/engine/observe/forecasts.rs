@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::rows::{DayRow, day_of};
-use crate::domain::forecast::{self, DAY_MS};
+use crate::domain::forecast;
 use crate::domain::{Action, AtTheEnd, ObjectId, Refusal, SubAccountId, Timestamp};
 use crate::engine::status::blocking;
 use crate::engine::{Caller, Engine, Result};
@@ -14,8 +13,6 @@ use crate::store::catalog::{Inner as Catalog, SubAccount};
 
 /// Files of the next overwrite that are counted; past it the number is told as a least one.
 const COUNTED_MAX: usize = 10_000;
-/// Days that growth is measured over.
-const GROWTH_DAYS: u64 = 7;
 
 /// What is to be expected of a sub-account.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -259,38 +256,23 @@ impl Engine {
     pub async fn box_forecast(&self, caller: &Caller) -> Result<BoxForecast> {
         caller.must_everywhere(Action::SeeOverview)?;
         let silent = self.silent_cameras(caller).await?.len() as u64;
-        let disks = self.inner.store.volumes.disks();
-        let left_bytes = disks.iter().map(|(_, _, free, reserve, ..)| free.saturating_sub(*reserve)).sum();
         let engine = self.clone();
         blocking(move || {
-            let (now, zone, books) = (engine.now(), engine.config().zone_minutes, &engine.inner.books);
-            let today = day_of(now, zone);
-            let mut sum = super::Counters::default();
-            let mut first = None;
-            for day in today.saturating_sub(GROWTH_DAYS - 1)..=today {
-                if let Some(row) = books.get::<DayRow>(&(day, 0))? {
-                    first.get_or_insert(day);
-                    sum.add(&row.0);
-                }
-            }
-            let begun = first.map_or(now.millis(), |day| {
-                i64::try_from(day).unwrap_or(0).saturating_mul(DAY_MS) - i64::from(zone) * 60_000
-            });
-            let within = Duration::from_millis(u64::try_from(now.millis().saturating_sub(begun)).unwrap_or(0));
-            let a_day = |bytes: u64| forecast::per_day(bytes, within).unwrap_or(0);
-            let (came, went) = (a_day(sum.bytes_in), a_day(sum.overwritten_bytes.saturating_add(sum.deleted_bytes)));
-            let growth_per_day = i64::try_from(i128::from(came) - i128::from(went)).unwrap_or(i64::MAX);
-            let lasts = u64::try_from(growth_per_day).ok().and_then(|growth| forecast::lasts(left_bytes, growth));
-            let hour = super::rows::hour_of(now);
+            let _still = engine.inner.observe.writing.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let sums = engine.inner.observe.gathered(&engine);
+            let growth = engine.growth(None, &sums)?;
+            let hour = super::rows::hour_of(engine.now());
             let mut bytes_in_now = 0;
             for hour in hour.saturating_sub(1)..=hour {
-                bytes_in_now += books.get::<super::rows::HourRow>(&(hour, 0))?.map_or(0, |row| row.0.bytes_in);
+                let written = engine.inner.books.get::<super::rows::HourRow>(&(hour, 0))?;
+                bytes_in_now += written.map_or(0, |row| row.0.bytes_in);
+                bytes_in_now += sums.hours.get(&(hour, 0)).map_or(0, |more| more.bytes_in);
             }
             Ok(BoxForecast {
-                bytes_in_per_day: came,
-                growth_per_day,
-                left_bytes,
-                full_ms: lasts.map(|ms| now.millis().saturating_add(ms)),
+                bytes_in_per_day: growth.bytes_in_per_day,
+                growth_per_day: growth.growth_per_day,
+                left_bytes: growth.left_bytes,
+                full_ms: growth.full_ms,
                 bytes_in_now,
                 silent,
             })

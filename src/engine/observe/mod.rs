@@ -10,8 +10,11 @@ mod cameras;
 mod flush;
 mod forecasts;
 mod gone;
+mod growth;
+mod overview;
 mod rows;
 mod series;
+mod sums;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -22,8 +25,10 @@ pub use self::cameras::{CameraView, SilentCamera};
 pub(super) use self::flush::{flush, step};
 pub use self::forecasts::{BoxForecast, Forecast, SpacePage, SpaceQuery, SpaceRow, SpaceSort};
 pub use self::gone::{GoneBatch, GoneFile, GoneFound, GoneQuery};
+pub use self::growth::{Growth, UsedPoint};
+pub use self::overview::{Ingest, Overview, ToIssue};
 pub use self::rows::Counters;
-pub use self::series::{Period, Point, Series, Top};
+pub use self::series::{Period, Point, Series, Top, TopBy};
 
 pub(super) use self::rows::NameRow as Named;
 use self::rows::{CameraRow, NameRow, RefusalRow, hour_of};
@@ -79,6 +84,20 @@ pub(super) struct Observe {
     names: RwLock<HashMap<SubAccountId, NameRow>>,
     /// When rows past their time were last looked for, ms since 1970.
     pruned: Mutex<i64>,
+    /// Held while what has gathered goes to the books: who reads both sees it in one of them.
+    writing: RwLock<()>,
+    /// The hour that is known to be one in which the box runs.
+    marked: Mutex<Option<u64>>,
+    /// What had come when it was written down last, the newest at the end.
+    recent: Mutex<std::collections::VecDeque<Came>>,
+}
+
+/// What came in since the start, up to a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Came {
+    at_ms: i64,
+    bytes: u64,
+    files: u64,
 }
 
 impl Camera {
@@ -108,8 +127,11 @@ impl Observe {
     }
 
     fn part(&self, id: SubAccountId) -> MutexGuard<'_, HashMap<SubAccountId, Camera>> {
-        let at = usize::try_from(id.get() % PARTS as u64).unwrap_or(0);
-        self.parts[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.part_at(usize::try_from(id.get() % PARTS as u64).unwrap_or(0))
+    }
+
+    fn part_at(&self, at: usize) -> MutexGuard<'_, HashMap<SubAccountId, Camera>> {
+        self.parts[at % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An upload is durable.
@@ -182,7 +204,7 @@ impl CameraRow {
 /// Writes down what has gathered, for a test that does not wait for its minute.
 #[cfg(test)]
 pub(super) fn flush_now(engine: &Engine) {
-    flush(engine).unwrap();
+    flush(engine, true).unwrap();
 }
 
 /// Up to so many characters.
@@ -225,6 +247,7 @@ impl Engine {
         let camera = part.entry(owner).or_default();
         *camera.counters(now).refusals.entry(cause.to_owned()).or_default() += 1;
         if owner != NOBODY {
+            camera.row.refused(now);
             camera.row.last_refusal = Some(RefusalRow { at_ms: now.millis(), cause: cause.to_owned() });
             camera.dirty = true;
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::books::Row;
 use crate::domain::Timestamp;
+use crate::domain::billing::Day;
 
 /// Days of a camera that are kept in its row: what a forecast looks at, and today.
 const DAYS_IN_ROW: usize = 8;
@@ -20,7 +21,12 @@ pub fn day_of(at: Timestamp, zone_minutes: i32) -> u64 {
     u64::try_from((at.seconds() + i64::from(zone_minutes) * 60).div_euclid(86_400)).unwrap_or(0)
 }
 
-/// What happened within an hour or a day.
+/// Whole months since 1970 that a day lies in.
+pub fn month_of(day: u64) -> u64 {
+    u64::try_from(Day::new(i64::try_from(day).unwrap_or(0)).month().get()).unwrap_or(0)
+}
+
+/// What happened within an hour, a day or a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counters {
@@ -125,8 +131,23 @@ counters! {
     HourRow "stat_hours",
     /// By day since 1970 in the configured zone, then by account; account 0 is the whole box.
     DayRow "stat_days",
+    /// By month since 1970-01 in the configured zone, then by account; account 0 is the whole box.
+    MonthRow "stat_months",
     /// By day, then by sub-account (or own bucket).
     CameraDayRow "camera_days",
+}
+
+/// What was used at the end of a day, by day and account; account 0 is the whole box.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UsedRow {
+    /// Bytes.
+    pub used: u64,
+}
+
+impl Row for UsedRow {
+    const TABLE: &'static str = "stat_used";
+    type Key = (u64, u64);
 }
 
 /// The last refused request of a camera.
@@ -145,6 +166,9 @@ pub struct DayCount {
     pub recordings: u64,
     pub pictures: u64,
     pub bytes: u64,
+    /// Requests refused.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// What a camera does, under its number. It stays when the camera is closed: files that are gone are told by it.
@@ -174,6 +198,24 @@ pub struct CameraRow {
 impl CameraRow {
     /// A file arrived: 0 a recording, 1 a picture.
     pub fn arrived(&mut self, now: Timestamp, kind: usize, bytes: u64) {
+        if let Some(today) = self.today(now) {
+            match kind {
+                0 => today.recordings += 1,
+                1 => today.pictures += 1,
+                _ => {}
+            }
+            today.bytes += bytes;
+        }
+    }
+
+    /// A request was refused.
+    pub fn refused(&mut self, now: Timestamp) {
+        if let Some(today) = self.today(now) {
+            today.refused += 1;
+        }
+    }
+
+    fn today(&mut self, now: Timestamp) -> Option<&mut DayCount> {
         let day = day_of(now, 0);
         if self.days.last().is_none_or(|last| last.day != day) {
             if self.days.len() >= DAYS_IN_ROW {
@@ -181,14 +223,7 @@ impl CameraRow {
             }
             self.days.push(DayCount { day, ..DayCount::default() });
         }
-        if let Some(last) = self.days.last_mut() {
-            match kind {
-                0 => last.recordings += 1,
-                1 => last.pictures += 1,
-                _ => {}
-            }
-            last.bytes += bytes;
-        }
+        self.days.last_mut()
     }
 
     /// Bytes of the last seven days, and how long a time they came in, ms.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rig::*;
 use crate::domain::{AtTheEnd, Lock, Role};
-use crate::engine::observe::{GoneQuery, Period, Seen, SpaceQuery};
+use crate::engine::observe::{GoneQuery, Period, Seen, SpaceQuery, TopBy};
 use crate::engine::types::Who;
 use crate::engine::{Caller, Engine, observe};
 
@@ -41,24 +41,94 @@ fn counters_are_written_down_and_survive_a_restart() {
         read(&engine, &rec, "a").await.unwrap();
         engine.refused(Some(sub.access_key.as_str()), "QuotaExceeded");
         engine.refused(Some("NOBODY"), "InvalidAccessKeyId");
-        let before = engine.statistics(&operator(), None, Period::Day).await.unwrap();
-        assert_eq!(before.total, observe::Counters::default(), "not written yet");
+        let before = engine.statistics(&operator(), None, Period::Day, TopBy::Bytes).await.unwrap();
+        assert_eq!((before.total.uploads(), before.total.bytes_in), (2, 1010), "it is not written yet, and shown");
+        assert_eq!(before.growth.used_bytes, 1010);
         engine.close().await.unwrap();
 
         let engine = rig.open().unwrap();
-        let all = engine.statistics(&operator(), None, Period::Day).await.unwrap();
+        let all = engine.statistics(&operator(), None, Period::Day, TopBy::Bytes).await.unwrap();
         assert_eq!((all.total.recordings, all.total.pictures, all.total.bytes_in), (1, 1, 1010));
         assert_eq!((all.total.downloads, all.total.bytes_out), (1, 1000));
         assert_eq!(all.total.refused(), 2);
         assert_eq!(all.points.len(), 24);
         let name = ACCOUNT.parse().unwrap();
         for period in [Period::Day, Period::Month, Period::Year] {
-            let one = engine.statistics(&operator(), Some(&name), period).await.unwrap();
+            let one = engine.statistics(&operator(), Some(&name), period, TopBy::Bytes).await.unwrap();
             assert_eq!((one.total.uploads(), one.total.refused()), (2, 1), "{period:?}");
             assert_eq!(one.top_cameras[0].who, sub.access_key.as_str());
         }
         assert_eq!(all.top_accounts[0].who, ACCOUNT);
         assert_eq!(all.top_accounts[0].bytes_in, 1010);
+        assert_eq!(all.total, before.total, "the same as before it was written");
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
+fn what_gathers_counts_once_whether_it_is_written_or_not_and_a_time_without_the_box_is_a_gap() {
+    let rig = Rig::new(8, GB);
+    runtime().block_on(async {
+        let engine = rig.open().unwrap();
+        open_account(&engine, 10).await;
+        let sub = open_sub(&engine, 5).await;
+        let rec = bucket(&engine, sub.record_bucket.as_str());
+        observe::flush_now(&engine);
+        for hour in 0..50_u8 {
+            put(&engine, &rec, &format!("f{hour}"), &[1; 100], true, Lock::Open, 100).await.unwrap();
+            if hour % 2 == 0 {
+                observe::flush_now(&engine);
+            }
+            let total = engine.statistics(&operator(), None, Period::Month, TopBy::Bytes).await.unwrap().total;
+            assert_eq!(total.recordings, u64::from(hour) + 1);
+            rig.clock.advance(Duration::from_secs(3600));
+        }
+        let day = engine.statistics(&operator(), None, Period::Day, TopBy::Uploads).await.unwrap();
+        assert_eq!((day.total.recordings, day.over.recordings), (23, 23), "the hour that begins has none");
+        assert_eq!(day.before.unwrap().recordings, 23);
+        assert!(day.points.iter().all(|point| point.measured));
+        assert_eq!((day.growth.used_bytes, day.top_accounts[0].uploads), (5000, 23));
+        engine.delete(&operator(), &rec, &key("f0")).await.unwrap();
+        let gone = engine.statistics(&operator(), None, Period::Day, TopBy::Bytes).await.unwrap();
+        assert_eq!((gone.total.deleted, gone.total.deleted_bytes, gone.growth.used_bytes), (1, 100, 4900));
+        engine.close().await.unwrap();
+
+        // A day of rest.
+        rig.clock.advance(Duration::from_secs(86_400));
+        let engine = rig.open().unwrap();
+        let day = engine.statistics(&operator(), None, Period::Day, TopBy::Bytes).await.unwrap();
+        assert_eq!(day.points.iter().filter(|point| point.measured).count(), 1, "the hour that is under way");
+        observe::flush_now(&engine);
+        let month = engine.statistics(&operator(), None, Period::Month, TopBy::Bytes).await.unwrap();
+        assert_eq!((month.total.recordings, month.before), (50, None));
+        let used = month.growth.days;
+        assert_eq!(used.last().unwrap().used_bytes, Some(4900));
+        assert!(used.len() >= 3 && used[0].used_bytes.is_some(), "{used:?}");
+        let year = engine.statistics(&operator(), None, Period::Year, TopBy::Bytes).await.unwrap();
+        assert_eq!((year.total.recordings, year.points.len(), year.top_accounts.len()), (50, 12, 1));
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
+fn the_overview_is_for_those_who_see_the_whole_box() {
+    let rig = Rig::new(9, GB);
+    runtime().block_on(async {
+        let engine = rig.open().unwrap();
+        open_account(&engine, 10).await;
+        let sub = open_sub(&engine, 5).await;
+        let rec = bucket(&engine, sub.record_bucket.as_str());
+        observe::flush_now(&engine);
+        rig.clock.advance(Duration::from_secs(60));
+        put(&engine, &rec, "a", &[1; 6000], true, Lock::Open, 6000).await.unwrap();
+        let all = engine.overview(&operator()).await.unwrap();
+        assert_eq!((all.ingest.bytes, all.ingest.files, all.ingest.within_ms), (6000, 1, 60_000));
+        assert_eq!((all.ingest.hours.len(), all.growth.used_bytes, all.silent), (24, 6000, 0));
+        assert!(all.healthy && all.to_issue.is_none() && all.alerts_open == 0);
+        engine.checkpoint().await.unwrap();
+        let staff = user(&engine, Role::Auditor, None);
+        assert_eq!(engine.overview(&staff).await.unwrap().checkpoint_ms, Some(engine.now().millis()));
+        assert!(engine.overview(&user(&engine, Role::Province, Some(ACCOUNT))).await.is_err());
         engine.close().await.unwrap();
     });
 }
@@ -96,7 +166,7 @@ fn a_file_that_is_gone_is_told_with_its_cause_and_who_asked() {
         assert!(overwritten[0].gone_ms > overwritten[0].created_ms);
         assert!(engine.why_gone(&operator(), why("f13")).await.unwrap().files.is_empty(), "it is there");
         let all = engine.why_gone(&operator(), why("f*")).await.unwrap().files;
-        let statistics = engine.statistics(&operator(), None, Period::Day).await.unwrap().total;
+        let statistics = engine.statistics(&operator(), None, Period::Day, TopBy::Bytes).await.unwrap().total;
         assert_eq!(all.len() as u64, statistics.overwritten + statistics.deleted);
         assert!(statistics.overwritten > 0 && statistics.deleted == 2);
 
@@ -239,11 +309,18 @@ fn nobody_sees_of_another_account_or_beyond_its_role() {
         assert!(engine.name_camera(&staff, ak, "x", "").await.is_err());
         assert_eq!(engine.cameras(&stranger, None, 0, 10).await.unwrap().0, 0);
         assert_eq!(engine.spaces(&stranger, SpaceQuery { most: 9, ..SpaceQuery::default() }).await.unwrap().total, 0);
-        let theirs = engine.statistics(&stranger, None, Period::Day).await.unwrap().total;
+        let theirs = engine.statistics(&stranger, None, Period::Day, TopBy::Bytes).await.unwrap().total;
         assert_eq!(theirs, observe::Counters::default());
-        assert!(engine.statistics(&stranger, Some(&ACCOUNT.parse().unwrap()), Period::Day).await.is_err());
+        assert!(
+            engine.statistics(&stranger, Some(&ACCOUNT.parse().unwrap()), Period::Day, TopBy::Bytes).await.is_err()
+        );
         assert!(engine.box_forecast(&own).await.is_err() && engine.box_forecast(&staff).await.is_ok());
-        assert!(engine.statistics(&user(&engine, Role::Viewer, Some(ACCOUNT)), None, Period::Day).await.is_err());
+        assert!(
+            engine
+                .statistics(&user(&engine, Role::Viewer, Some(ACCOUNT)), None, Period::Day, TopBy::Bytes)
+                .await
+                .is_err()
+        );
         engine.close().await.unwrap();
     });
 }
@@ -282,7 +359,7 @@ fn an_alert_keeps_its_attempts_and_what_people_say() {
         assert!(engine.alert_note(&operator(), 999_999).await.is_err());
         engine.close().await.unwrap();
         let engine = rig.open().unwrap();
-        let total = engine.statistics(&operator(), None, Period::Day).await.unwrap().total;
+        let total = engine.statistics(&operator(), None, Period::Day, TopBy::Bytes).await.unwrap().total;
         assert_eq!(total.alerts_raised, 1);
         engine.close().await.unwrap();
     });

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use askama::Template;
-use askama::filters::Safe;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{Request, Response, StatusCode};
 
 use super::super::Portal;
+use super::super::chart::{Chart, Kind, Series, Unit};
 use super::super::form::Form;
 use super::super::guard::Session;
 use super::super::shell::{Pager, Shell, page};
-use super::super::show::{self, Html, escape};
+use super::super::show::{self, Html};
 use super::{at, last};
 use crate::domain::billing::{Day, Month};
 use crate::engine::billing::{SamplePage, SampleView};
@@ -63,9 +63,13 @@ pub(super) async fn show(
     let used: Vec<u64> = samples.iter().map(|s| s.used_bytes).collect();
     let (word_out, word_used) = (shell.say("已分配", "Handed out"), shell.t.used);
     let charts = [(word_out, handed_out), (word_used, used)];
+    let labels: Vec<String> = samples.iter().map(|s| s.at.get(5..10).unwrap_or_default().to_owned()).collect();
     let charts = charts.map(|(word, values)| {
         let most = values.iter().copied().max().unwrap_or(0);
-        (word, show::bytes(most), area(word, &values, most))
+        let series = vec![Series { name: word, values: values.into_iter().map(Some).collect() }];
+        let chart = Chart { kind: Kind::StackedArea, title: word, unit: Unit::Bytes, labels: labels.clone(), series };
+        // The hours are in the table below.
+        (word, show::bytes(most), chart.without_table(shell.lang))
     });
     let carried = samples.iter().filter(|s| s.carried).count();
     let skip = usize::try_from(pager.page - 1).unwrap_or(0).saturating_mul(PAGE);
@@ -75,22 +79,4 @@ pub(super) async fn show(
         StatusCode::OK,
         &View { shell, id: path.0, account, month, from, until, charts: charts.into(), carried, rows, pager },
     )
-}
-
-/// Hours as an area below their highest value.
-fn area(label: &str, values: &[u64], most: u64) -> Html {
-    let (hours, most) = (values.len().max(1), u128::from(most.max(1)));
-    let mut path = String::from("M0 60");
-    for (hour, value) in values.iter().enumerate() {
-        let height = 60 - u128::from(*value) * 56 / most;
-        let (left, right) = (hour * 1000 / hours, (hour + 1) * 1000 / hours);
-        path.push_str(&format!("L{left} {height}L{right} {height}"));
-    }
-    path.push_str("L1000 60Z");
-    Safe(format!(
-        "<svg class=\"bar\" viewBox=\"0 0 1000 60\" height=\"90\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"{}: {}\"><path class=\"bar-used\" d=\"{path}\"/></svg>",
-        escape(label),
-        escape(&show::bytes(u64::try_from(most).unwrap_or(u64::MAX)))
-    ))
 }

@@ -15,7 +15,7 @@ fn chart(kind: Kind, unit: Unit, rows: &[(&'static str, &[Option<u64>])]) -> Cha
 
 fn svg(chart: &Chart<'_>) -> String {
     let mut out = String::new();
-    chart.draw(Lang::En, &mut out);
+    chart.draw(WIDE, Lang::En, &mut out);
     out
 }
 
@@ -28,8 +28,8 @@ fn numbers(svg: &str, element: &str, name: &str) -> Vec<u64> {
 #[test]
 fn a_line_is_drawn_like_this() {
     let drawn = svg(&chart(Kind::Line, Unit::Count, &[("a", &[Some(0), Some(100), None, Some(50)])]));
-    let golden = "<svg viewBox=\"0 0 720 240\" role=\"img\" aria-label=\"Ingest\"><title>Ingest</title><desc>Highest 100</desc>\
-        <path class=\"axis zero\" d=\"M64 214H708\"/><text x=\"56\" y=\"218\" text-anchor=\"end\">0</text>\
+    let golden = "<svg class=\"at-wide\" viewBox=\"0 0 720 240\" role=\"img\" aria-label=\"Ingest\"><title>Ingest</title><desc>Highest 100</desc>\
+        <rect class=\"gap\" x=\"386\" y=\"12\" width=\"161\" height=\"202\"/><path class=\"axis zero\" d=\"M64 214H708\"/><text x=\"56\" y=\"218\" text-anchor=\"end\">0</text>\
         <path class=\"axis\" d=\"M64 113H708\"/><text x=\"56\" y=\"117\" text-anchor=\"end\">50</text>\
         <path class=\"axis\" d=\"M64 12H708\"/><text x=\"56\" y=\"16\" text-anchor=\"end\">100</text>\
         <text x=\"144\" y=\"232\" text-anchor=\"middle\">00:00</text><text x=\"305\" y=\"232\" text-anchor=\"middle\">01:00</text>\
@@ -39,12 +39,37 @@ fn a_line_is_drawn_like_this() {
 }
 
 #[test]
+fn a_gap_is_told_from_nothing_and_nothing_has_one_tick() {
+    let gaps = chart(Kind::Columns, Unit::Count, &[("a", &[None, None, Some(0), None, Some(4)])]);
+    let drawn = svg(&gaps);
+    assert_eq!(numbers(&drawn, "<rect class=\"gap\"", "x"), [64, 450]);
+    assert_eq!(numbers(&drawn, "<rect class=\"gap\"", "width"), [257, 129]);
+    assert!(gaps.html(Lang::En).0.contains("Not measured"));
+    let nothing = svg(&chart(Kind::Columns, Unit::Bytes, &[("a", &[Some(0), Some(0)])]));
+    assert_eq!((nothing.matches("class=\"axis").count(), nothing.matches("class=\"gap\"").count()), (1, 0));
+    assert!(!chart(Kind::Line, Unit::Count, &[("a", &[Some(1)])]).html(Lang::En).0.contains("legend"));
+}
+
+#[test]
+fn a_forecast_is_dashed_and_its_end_is_labelled_inside_the_frame() {
+    let day = |from: usize, to: usize| (0..40).map(|at| (from..to).contains(&at).then_some(5)).collect::<Vec<_>>();
+    let (was, comes, most) = (day(0, 10), day(9, 40), day(0, 40));
+    let rows: [(&str, &[Option<u64>]); 3] = [("was", &was), ("comes", &comes), ("most", &most)];
+    let half = chart(Kind::Forecast, Unit::Bytes, &rows).half(Lang::En).0;
+    assert!(half.contains("viewBox=\"0 0 440 200\"") && !half.contains("at-wide"));
+    for class in ["line c1\"", "line c1 dashed\"", "line limit\""] {
+        assert_eq!(half.matches(class).count(), 1, "{class}");
+    }
+    assert!(half.contains("x=\"438\" y=\"192\" text-anchor=\"end\">39:00</text>"), "{half}");
+}
+
+#[test]
 fn a_stack_stands_on_what_is_below_it() {
     let rows: [(&str, &[Option<u64>]); 2] = [("a", &[Some(1 << 30)]), ("b", &[Some(3 << 30)])];
     let drawn = svg(&chart(Kind::StackedColumns, Unit::Bytes, &rows));
     let (tops, heights) = (numbers(&drawn, "<rect", "y"), numbers(&drawn, "<rect", "height"));
     assert_eq!(tops[1] + heights[1], tops[0], "the second begins where the first ends");
-    assert_eq!(tops[0] + heights[0], BASE);
+    assert_eq!(tops[0] + heights[0], 214);
     assert_eq!(tops[1], TOP, "4 GB fill an axis of 4 GB");
     assert!(drawn.contains(">2 GB</text>") && drawn.contains("00:00 · b 3 GB"), "{drawn}");
     let area = svg(&chart(Kind::StackedArea, Unit::Bytes, &rows));
@@ -81,13 +106,13 @@ fn nothing_leaves_the_frame_whatever_the_numbers_are() {
             let whole = chart(kind, Unit::Bytes, rows);
             let drawn = svg(&whole);
             for (y, height) in numbers(&drawn, "<rect", "y").into_iter().zip(numbers(&drawn, "<rect", "height")) {
-                assert!(y + height <= BASE, "{drawn}");
+                assert!(y + height <= 214, "{drawn}");
             }
             assert!(!whole.html(Lang::Zh).0.contains("<a>"), "names are escaped");
         }
     }
     let many = chart(Kind::Columns, Unit::Count, &[("a", &[Some(3); 5000])]);
-    assert!(svg(&many).matches("text-anchor=\"middle\"").count() <= 12, "labels do not lie on one another");
+    assert!(svg(&many).matches("y=\"232\"").count() <= 12, "labels do not lie on one another");
 }
 
 #[test]

@@ -150,6 +150,8 @@ pub struct Bells {
     pub witness: Witness,
     /// Sequence up to which the index is durable: what was deleted later is not punched yet.
     pub durable: AtomicU64,
+    /// When the index was last made durable, ms since 1970; 0 while it was not since the start.
+    pub checkpointed: std::sync::atomic::AtomicI64,
 }
 
 /// The committer's queue, for everybody else.
