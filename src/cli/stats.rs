@@ -44,7 +44,7 @@ pub async fn run(stats: Stats, config: &Config) -> Done {
 }
 
 fn page(s: &Value) -> String {
-    let zone = s["zone_minutes"].as_i64().unwrap_or(0);
+    let zone = s["zone_minutes"].as_i64().filter(|minutes| minutes.abs() < 1500).unwrap_or(0);
     let row = |point: &Value| {
         if point["measured"] == false {
             return [local(&point["at_ms"], zone)].into_iter().chain((0..7).map(|_| "-".to_owned())).collect();
@@ -90,9 +90,12 @@ fn page(s: &Value) -> String {
 
 /// A step's begin in the zone of the box, to the minute.
 fn local(at_ms: &Value, zone_minutes: i64) -> String {
-    let zone = i32::try_from(zone_minutes).unwrap_or(0);
-    let text = crate::wire::china_time::format(at_ms.as_i64().unwrap_or(0).div_euclid(1000), zone);
-    text.get(..16).unwrap_or_default().to_owned()
+    let offset = i32::try_from(zone_minutes * 60).ok().and_then(|seconds| jiff::tz::Offset::from_seconds(seconds).ok());
+    let stamp = at_ms.as_i64().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+    match (offset, stamp) {
+        (Some(offset), Some(stamp)) => offset.to_datetime(stamp).strftime("%Y-%m-%d %H:%M").to_string(),
+        _ => text(at_ms),
+    }
 }
 
 #[cfg(test)]

@@ -330,7 +330,9 @@ impl Plot<'_> {
         let labels = &self.chart.labels;
         let room = usize::try_from(self.width() / LABEL_WIDTH).unwrap_or(1).max(1);
         let every = labels.len().div_ceil(room).max(1);
-        for (place, label) in labels.iter().enumerate().filter(|(place, _)| (labels.len() - 1 - place) % every == 0) {
+        for (place, label) in
+            labels.iter().enumerate().filter(|(place, _)| (labels.len() - 1 - place).is_multiple_of(every))
+        {
             let (x, y) = (self.middle(place), self.frame.height - 8);
             // One at the edge ends there.
             let (x, anchor) = match x + LABEL_WIDTH / 2 > self.frame.width {

@@ -169,7 +169,7 @@ fn tiles(shell: &Shell, all: &Overview, there: &[&'static str]) -> Vec<Tile> {
         },
         Tile {
             href: to("/accounts"),
-            label: w.account,
+            label: lang.say("账户", "Accounts"),
             value: shell.count(all.status.accounts),
             unit: "",
             note: text(format!("{} {}", show::count(all.status.sub_accounts), w.sub_accounts)),

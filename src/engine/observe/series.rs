@@ -69,6 +69,9 @@ impl std::str::FromStr for TopBy {
     }
 }
 
+/// Counters under the number of a step and an account.
+type Keyed = ((u64, u64), Counters);
+
 /// One step.
 #[derive(Clone, Debug, Serialize)]
 pub struct Point {
@@ -178,7 +181,7 @@ impl Period {
         books: &Books,
         from: u64,
         mut take: impl FnMut() -> bool,
-    ) -> std::result::Result<Vec<((u64, u64), Counters)>, BooksError> {
+    ) -> std::result::Result<Vec<Keyed>, BooksError> {
         let from = (from, 0);
         Ok(match self {
             Self::Day => books.scan::<HourRow>(&from, |_, _| take())?.into_iter().map(|(k, r)| (k, r.0)).collect(),
