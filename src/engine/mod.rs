@@ -279,7 +279,8 @@ impl Engine {
     }
 
     /// The line that a change by a key leaves in the audit log, as an event of the change itself: it is written with
-    /// it, by the same sync. So do those of a user of the portals; other callers have their lines from their own plane.
+    /// it, by the same sync. So do those of a user of the portals and of the operator; a platform has its lines from its
+    /// own plane.
     fn audited(&self, caller: &Caller, what: &str, target: String) -> Option<Event> {
         let who = {
             let catalog = self.inner.store.catalog.read();
@@ -291,12 +292,14 @@ impl Engine {
                     catalog.accounts.get(&account)?.admin.as_ref()?.0.as_str().to_owned()
                 }
                 types::Who::User { ref name, .. } => name.to_string(),
-                types::Who::Platform { .. } | types::Who::Operator => return None,
+                types::Who::Operator => "operator".to_owned(),
+                types::Who::Platform { .. } => return None,
             }
         };
+        let nowhere = || if matches!(caller.who, types::Who::Operator) { "control socket" } else { "-" }.to_owned();
         let entry = AuditEntry {
             who,
-            from: caller.from.map_or_else(|| "-".to_owned(), |from| from.to_string()),
+            from: caller.from.map_or_else(nowhere, |from| from.to_string()),
             what: what.to_owned(),
             target,
             outcome: "ok".to_owned(),

@@ -466,8 +466,10 @@ pub(super) fn day_strip_marked(label: &str, spans: &[DaySpan], mark: Option<((u3
     // 40 units an hour: a unit is 90 seconds.
     let x = |seconds: u32| 10 + u64::from(seconds.min(DAY)) / 90;
     let label = escape(label);
+    // Narrower than its hours can be read it scrolls; where no link in it takes the focus it takes it itself.
+    let focus = if spans.iter().any(|span| span.href.is_some()) { "" } else { " tabindex=\"0\"" };
     let mut out = format!(
-        "<svg class=\"strip\" viewBox=\"0 0 980 52\" role=\"group\" aria-label=\"{label}\"><title>{label}</title>\
+        "<div class=\"day-strip\"{focus}><svg class=\"strip\" viewBox=\"0 0 980 52\" role=\"group\" aria-label=\"{label}\"><title>{label}</title>\
          <rect class=\"ground\" x=\"10\" y=\"4\" width=\"960\" height=\"26\" rx=\"3\"/>"
     );
     for span in spans {
@@ -511,7 +513,7 @@ pub(super) fn day_strip_marked(label: &str, spans: &[DaySpan], mark: Option<((u3
             let _ = write!(out, "<text x=\"{at}\" y=\"49\" text-anchor=\"{anchor}\">{hour:02}:00</text>");
         }
     }
-    out.push_str("</svg>");
+    out.push_str("</svg></div>");
     Safe(out)
 }
 

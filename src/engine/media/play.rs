@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use super::Shelf;
 use crate::domain::{Action, Media, ObjectKey, Refusal};
 use crate::engine::types::Who;
-use crate::engine::{AuditEntry, Caller, Engine, ObjectReader, Result};
+use crate::engine::{Caller, Engine, ObjectReader, Result};
 use crate::wire::file_head::File;
 use crate::wire::media::{Info, Probe, Step};
 
@@ -132,7 +132,7 @@ impl Engine {
             if noted.0 != hour || noted.1.len() >= NOTED_MAX {
                 *noted = (hour, std::collections::HashSet::new());
             }
-            if !noted.1.insert((who.clone(), reader.info.id, reading)) {
+            if !noted.1.insert((who, reader.info.id, reading)) {
                 return;
             }
         }
@@ -140,13 +140,8 @@ impl Engine {
             Reading::Play => "PlayFile",
             Reading::Download => "DownloadFile",
         };
-        self.audit(AuditEntry {
-            who,
-            from: caller.from.map_or_else(|| "-".to_owned(), |from| from.to_string()),
-            what: what.to_owned(),
-            target: format!("{} {} {}", shelf.ak.as_str(), super::word(shelf.media), reader.info.key),
-            outcome: "ok".to_owned(),
-        });
+        let target = format!("{} {} {}", shelf.ak.as_str(), super::word(shelf.media), reader.info.key);
+        self.audit_by(caller, what, &target, &Ok(()));
     }
 
     /// How a caller is called in the audit log and beside a lock.

@@ -50,3 +50,8 @@ for (const video of document.querySelectorAll("video[data-player]")) {
   video.addEventListener("error", say);
   if (video.error) say();
 }
+// On a phone a day is wider than the window: what one is looking at is in it.
+for (const mark of document.querySelectorAll(".day-strip .mark")) {
+  const strip = mark.closest(".day-strip");
+  strip.scrollLeft += mark.getBoundingClientRect().left - strip.getBoundingClientRect().left - strip.clientWidth / 2;
+}
