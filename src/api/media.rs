@@ -51,7 +51,11 @@ pub(super) fn routes() -> Vec<Route> {
             ])
             .gives(Gives::One(&[
                 ("in_time", "integer", "files of the time, whatever their lock and name"),
-                ("files", "array", "ak, kind, key, size (bytes), created_ms (FileDate), etag, locked, reason (reason, who, at_ms)"),
+                (
+                    "files",
+                    "array",
+                    "ak, kind, key, size (bytes), created_ms (FileDate), etag, locked, reason (reason, who, at_ms)",
+                ),
                 ("next", "integer?", "where to go on; absent at the end. A page may be empty and not the last"),
             ])),
         Route::new(get.clone(), "/api/v1/sub-accounts/{ak}/files/info", see, "one file, with what its bytes are", info)

@@ -62,6 +62,27 @@ impl Shop {
         shop
     }
 
+    /// A camera with these recordings, of four bytes each; its AK.
+    async fn camera(&self, province: &[(&str, String)], recordings: &[&str]) -> String {
+        let space = json!({"space_gb": 3});
+        let opened = ask(&self.portal, Method::POST, "/api/v1/sub-accounts", province, &space).await.1;
+        let bucket = self.engine.bucket(&Caller::operator(), opened["record_bucket"].as_str().unwrap()).unwrap();
+        for name in recordings {
+            let new = NewObject {
+                key: name.parse().unwrap(),
+                length: Some(4),
+                metadata: Metadata::default(),
+                lock: Lock::Open,
+                checksum: None,
+                condition: PutCondition::default(),
+            };
+            let mut upload = self.engine.put(&Caller::operator(), &bucket, new).await.unwrap();
+            upload.write(b"clip".as_slice().into()).await.unwrap();
+            upload.finish(Finish::default()).await.unwrap();
+        }
+        opened["ak"].as_str().unwrap().to_owned()
+    }
+
     /// The headers of a session of the user who is called as its role is.
     async fn sign_in(&self, role: Role) -> [(&'static str, String); 1] {
         let body = json!({"user": role.word(), "password": PASSWORD});
@@ -279,22 +300,8 @@ async fn what_is_not_there_is_said_in_json_and_the_portal_cannot_reload() {
 async fn a_province_finds_locks_and_deletes_files_and_a_viewer_only_finds_them() {
     let shop = Shop::new(5).await;
     let province = shop.sign_in(Role::Province).await;
-    let opened = ask(&shop.portal, Method::POST, "/api/v1/sub-accounts", &province, &json!({"space_gb": 3})).await.1;
-    let bucket = shop.engine.bucket(&Caller::operator(), opened["record_bucket"].as_str().unwrap()).unwrap();
-    for name in ["a.mp4", "看店.mp4"] {
-        let new = NewObject {
-            key: name.parse().unwrap(),
-            length: Some(4),
-            metadata: Metadata::default(),
-            lock: Lock::Open,
-            checksum: None,
-            condition: PutCondition::default(),
-        };
-        let mut upload = shop.engine.put(&Caller::operator(), &bucket, new).await.unwrap();
-        upload.write(b"clip".as_slice().into()).await.unwrap();
-        upload.finish(Finish::default()).await.unwrap();
-    }
-    let files = format!("/api/v1/sub-accounts/{}/files", opened["ak"].as_str().unwrap());
+    let ak = shop.camera(&province, &["a.mp4", "看店.mp4"]).await;
+    let files = format!("/api/v1/sub-accounts/{ak}/files");
     let viewer = shop.sign_in(Role::Viewer).await;
     let find = async |session: &[(&str, String)], query: &str| {
         ask(&shop.portal, Method::GET, &format!("{files}?{query}"), session, &Value::Null).await
@@ -330,6 +337,108 @@ async fn a_province_finds_locks_and_deletes_files_and_a_viewer_only_finds_them()
     let log = shop.engine.audit_log(&Caller::operator(), 100).await.unwrap();
     let line = |what: &str, end: &str| log.iter().any(|(_, line)| line.what == what && line.target.ends_with(end));
     assert!(line("LockFile", "看店.mp4 case 7") && line("DeleteFile", "a.mp4"));
+}
+
+#[tokio::test]
+async fn files_are_found_told_of_locked_and_deleted_after_a_preview_by_their_users_and_by_the_operator() {
+    let shop = Shop::new(8).await;
+    let province = shop.sign_in(Role::Province).await;
+    let ak = shop.camera(&province, &["a.mp4", "b.mp4", "看店.mp4"]).await;
+    let at = |what: &str| format!("/api/v1/sub-accounts/{ak}/{what}");
+    let get = async |what: &str| ask(&shop.portal, Method::GET, &at(what), &province, &Value::Null).await;
+    let post = async |what: &str, body: Value| ask(&shop.portal, Method::POST, &at(what), &province, &body).await;
+
+    let first = get("files/find?most=2").await.1;
+    assert_eq!((first["in_time"].clone(), first["files"].as_array().unwrap().len()), (json!(3), 2), "{first}");
+    let rest = get(&format!("files/find?most=2&at={}", first["next"])).await.1;
+    assert_eq!((rest["files"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    assert_eq!(get("files/find?name=A.MP").await.1["files"][0]["key"], "a.mp4");
+    for bad in ["files/find?most=0", "files/find?locked=1", "files/find?kind=x", "files/day", "files/day?from_ms=x"] {
+        assert_eq!(get(bad).await.0, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    let far = i64::MAX;
+    for bad in [format!("files/day?from_ms={far}"), "files/day?from_ms=0&to_ms=90001000".to_owned()] {
+        assert_eq!(get(&bad).await.0, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    let now = shop.engine.now().millis();
+    let day = get(&format!("files/day?from_ms={}", now - 3_600_000)).await.1;
+    assert_eq!((&day["files"], &day["rolled_up"]), (&json!(3), &json!(false)), "{day}");
+    let told = get("files/info?key=a.mp4").await.1;
+    assert_eq!(
+        (&told["container"], &told["obstacle"], &told["file"]["size"]),
+        (&json!("?"), &json!("unknown"), &json!(4))
+    );
+    assert_eq!(get("files/info?key=gone").await.0, StatusCode::NOT_FOUND);
+
+    let locked = post("files/locks", json!({"names": ["看店.mp4", "gone"], "locked": true, "reason": "案 7"})).await.1;
+    assert_eq!((&locked[0]["done"], &locked[1]["done"]), (&json!(true), &json!(false)), "{locked}");
+    let (status, no) = post("files/locks", json!({"names": ["a.mp4"], "locked": true, "reason": " "})).await;
+    assert_eq!((status, &no["error"]["code"]), (StatusCode::BAD_REQUEST, &json!("no_reason")));
+    let found = get("files/find?locked=true").await.1;
+    assert_eq!(found["files"][0]["reason"]["reason"], "案 7", "{found}");
+    assert_eq!(found["files"][0]["reason"]["who"], "province");
+
+    for bad in [json!({}), json!({"names": ["a.mp4"], "all": true}), json!({"all": true, "kind": "film"})] {
+        assert_eq!(post("files/preview-deletion", bad.clone()).await.0, StatusCode::BAD_REQUEST, "{bad}");
+        assert_eq!(post("zip", bad.clone()).await.0, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    let (status, no) = post("zip", json!({"all": true, "name": "nothing is called so"})).await;
+    assert_eq!((status, &no["error"]["code"]), (StatusCode::NOT_FOUND, &json!("no_file")));
+    let preview = post("files/preview-deletion", json!({"all": true})).await.1;
+    assert_eq!((&preview["files"], &preview["bytes"], &preview["locked"]), (&json!(2), &json!(8), &json!(1)));
+    let mut body = json!({"all": true, "upto": preview["upto"], "typed": "another"});
+    assert_eq!(post("files/confirm-deletion", body.clone()).await.1["error"]["code"], "not_confirmed");
+    body["typed"] = json!(ak);
+    let gone = post("files/confirm-deletion", body).await.1;
+    assert_eq!(gone, json!({"files": 2, "bytes": 8, "kept": 1}));
+
+    // The operator may the same, and it is in the log.
+    let unlock = json!({"names": ["看店.mp4"], "locked": false, "reason": "归档"});
+    let (status, _) = ask(&shop.socket, Method::POST, &at("files/locks"), &[], &unlock).await;
+    assert_eq!(status, StatusCode::OK);
+    shop.engine.checkpoint().await.unwrap();
+    let log = shop.engine.audit_log(&Caller::operator(), 100).await.unwrap();
+    let lines: Vec<_> = log.iter().map(|(_, line)| (line.who.as_str(), line.what.as_str())).collect();
+    for line in [("province", "LockFiles"), ("province", "DeleteObjects"), ("operator", "UnlockFiles")] {
+        assert!(lines.contains(&line), "{line:?} {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_file_come_whole_in_part_or_not_at_all() {
+    let shop = Shop::new(9).await;
+    let province = shop.sign_in(Role::Province).await;
+    let ak = shop.camera(&province, &["a.mp4"]).await;
+    let path = format!("/api/v1/sub-accounts/{ak}/media?key=a.mp4");
+    let get = async |method: Method, path: &str, session: &[(&str, String)], headers: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in session {
+            request = request.header(*name, value);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = shop.portal.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
+    };
+    let (status, headers, body) = get(Method::GET, &path, &province, &[]).await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, b"clip".as_slice()));
+    assert_eq!(headers["content-type"], "application/octet-stream");
+    assert_eq!(headers["content-security-policy"], "sandbox; default-src 'none'");
+    let (status, headers, body) = get(Method::GET, &path, &province, &[("range", "bytes=1-2")]).await;
+    assert_eq!((status, &body[..]), (StatusCode::PARTIAL_CONTENT, b"li".as_slice()));
+    assert_eq!(headers["content-range"], "bytes 1-2/4");
+    let (status, headers, _) = get(Method::GET, &path, &province, &[("range", "bytes=4-")]).await;
+    assert_eq!((status, headers["content-range"].to_str().unwrap()), (StatusCode::RANGE_NOT_SATISFIABLE, "bytes */4"));
+    let (status, headers, body) = get(Method::HEAD, &path, &province, &[]).await;
+    assert_eq!((status, body.len(), headers["content-length"].to_str().unwrap()), (StatusCode::OK, 0, "4"));
+    // Another's account's is not there, and operations see none.
+    let other = format!("{path}&kind=picture");
+    assert_eq!(get(Method::GET, &other, &province, &[]).await.0, StatusCode::NOT_FOUND);
+    let operations = shop.sign_in(Role::Operations).await;
+    assert_eq!(get(Method::GET, &path, &operations, &[]).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(get(Method::GET, &path, &[], &[]).await.0, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
