@@ -17,6 +17,7 @@ mod audit;
 mod billing;
 mod cameras;
 mod chart;
+mod files;
 mod form;
 mod guard;
 mod me;
@@ -30,6 +31,7 @@ mod show;
 mod sign_in;
 mod statistics;
 mod users;
+mod zip;
 
 use std::sync::Arc;
 
@@ -103,6 +105,7 @@ fn routes() -> Vec<Route> {
     all.extend(me::routes());
     all.extend(media::routes());
     all.extend(player::routes());
+    all.extend(zip::routes());
     all.extend(billing::routes());
     all
 }
