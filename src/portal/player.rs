@@ -39,7 +39,7 @@ words! {
     next: "下一段", "Next clip";
     is_first: "最早一段", "The first clip";
     is_last: "最新一段", "The last clip";
-    go_on: "连续播放", "Go on with the next clip";
+    go_on: "连续播放", "Keep playing";
     uploaded: "上传完成", "Uploaded";
     duration: "时长", "Length";
     size: "大小", "Size";
