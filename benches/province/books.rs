@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use kandian::books::{Books, BooksError, Key, Row};
+use kandian::domain::billing::Day;
 use kandian::world::World;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ macro_rules! tables {
 tables! {
     Hours "stat_hours" (u64, u64),
     Days "stat_days" (u64, u64),
+    Months "stat_months" (u64, u64),
+    Used "stat_used" (u64, u64),
     CameraDays "camera_days" (u64, u64),
     Cameras "cameras" u64,
     Names "camera_names" u64,
@@ -119,6 +122,20 @@ fn statistics(books: &Books, size: &Size, filled: &[Filled], accounts: &[(u64, u
     let today = number(size.now.millis() / 3_600_000 + ZONE_HOURS) / 24;
     let days = (today - 395..=today).flat_map(|day| everybody.iter().map(move |of| (day, *of)));
     write::<Days>(books, days.map(|(day, (id, cameras))| ((day, id), counters(day ^ (id << 32), cameras, 24))))?;
+    let month = number(Day::new(i64::try_from(today).unwrap_or(0)).month().get());
+    let year = (month - 35..=month).flat_map(|month| everybody.iter().map(move |of| (month, *of)));
+    write::<Months>(
+        books,
+        year.map(|(month, (id, cameras))| ((month, id), counters(month ^ (id << 32), cameras, 730))),
+    )?;
+    let whole = accounts.iter().map(|(.., bytes)| bytes).sum();
+    let bytes: Vec<(u64, u64)> = accounts.iter().map(|(id, _, bytes)| (*id, *bytes)).chain([(0, whole)]).collect();
+    let days = (today - 300..today).flat_map(|day| bytes.iter().map(move |of| (day, *of)));
+    let used = days.map(|(day, (id, bytes))| {
+        let share = 300 - (today - day) + 150;
+        ((day, id), json!({ "used": u64::try_from(u128::from(bytes) * u128::from(share) / 450).unwrap_or(0) }))
+    });
+    write::<Used>(books, used)?;
     let days = (today - 59..=today).flat_map(|day| filled.iter().map(move |one| (day, one)));
     let of = |one: &Filled| (one.recordings + one.pictures) / 1000 + 1;
     write::<CameraDays>(books, days.map(|(day, one)| ((day, one.id), counters(day ^ one.id, of(one), 24))))
@@ -129,7 +146,7 @@ fn cameras(books: &Books, size: &Size, opened: &[Opened], filled: &[Filled]) -> 
     let row = |(camera, one): (&Opened, &Filled)| {
         let a_day = (one.recordings / 30).max(1);
         let days = (today - 7..=today).map(
-            |day| json!({ "day": day, "recordings": a_day, "pictures": one.pictures / 30, "bytes": a_day * (8 << 20) }),
+            |day| json!({ "day": day, "recordings": a_day, "pictures": one.pictures / 30, "bytes": a_day * (8 << 20), "refused": one.id % 7 }),
         );
         let gap = (86_400 / a_day).max(11);
         let refusal =

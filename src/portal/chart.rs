@@ -107,8 +107,9 @@ const LEFT: u64 = 64;
 const RIGHT: u64 = 12;
 const TOP: u64 = 12;
 const BOTTOM: u64 = 26;
-/// What a label of the bottom needs, in the chart's units.
+/// What a label of the bottom needs at least, and a letter of it, in the chart's units.
 const LABEL_WIDTH: u64 = 62;
+const LETTER_WIDTH: u64 = 8;
 const DAY: u32 = 24 * 3600;
 
 impl Unit {
@@ -118,6 +119,20 @@ impl Unit {
             Self::Bytes => show::bytes(number),
             Self::Count => show::count(number),
             Self::Percent => format!("{number} %"),
+        }
+    }
+
+    /// A number at the axis, which has little room.
+    fn tick(self, number: u64, lang: Lang) -> String {
+        let scales = lang.say([(100_000_000, "亿"), (10_000, "万")], [(1_000_000_000, "bn"), (1_000_000, "M")]);
+        let scale = scales.into_iter().find(|(scale, _)| number >= *scale && number.is_multiple_of(*scale / 10));
+        match scale {
+            Some((scale, unit)) if self == Self::Count && number >= 1_000_000 => {
+                let (whole, tenths) = (number / scale, number % scale / (scale / 10));
+                let tenths = if tenths > 0 { format!(".{tenths}") } else { String::new() };
+                format!("{}{tenths} {unit}", show::count(whole))
+            }
+            _ => self.text(number),
         }
     }
 
@@ -232,7 +247,7 @@ impl Chart<'_> {
                 width - RIGHT,
                 LEFT - 8,
                 y + 4,
-                self.unit.text(tick)
+                self.unit.tick(tick, lang)
             );
             match tick.checked_add(step) {
                 Some(next) => tick = next,
@@ -328,14 +343,16 @@ impl Plot<'_> {
     /// As many labels as have room, the last always among them.
     fn labels_below(&self, out: &mut String) {
         let labels = &self.chart.labels;
-        let room = usize::try_from(self.width() / LABEL_WIDTH).unwrap_or(1).max(1);
+        let longest = labels.iter().map(|label| wide(label.chars().count())).max().unwrap_or(0);
+        let needed = LABEL_WIDTH.max(longest * LETTER_WIDTH + 12);
+        let room = usize::try_from(self.width() / needed).unwrap_or(1).max(1);
         let every = labels.len().div_ceil(room).max(1);
         for (place, label) in
             labels.iter().enumerate().filter(|(place, _)| (labels.len() - 1 - place).is_multiple_of(every))
         {
             let (x, y) = (self.middle(place), self.frame.height - 8);
             // One at the edge ends there.
-            let (x, anchor) = match x + LABEL_WIDTH / 2 > self.frame.width {
+            let (x, anchor) = match x + needed / 2 > self.frame.width {
                 true => (self.frame.width - 2, "end"),
                 false => (x, "middle"),
             };

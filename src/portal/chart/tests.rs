@@ -99,6 +99,16 @@ fn ticks_are_round_and_few() {
 }
 
 #[test]
+fn an_axis_of_millions_is_written_in_them() {
+    let en = |number| Unit::Count.tick(number, Lang::En);
+    assert_eq!([0, 600_000, 1_500_000, 20_000_000].map(en), ["0", "600,000", "1.5 M", "20 M"]);
+    let zh = |number| Unit::Count.tick(number, Lang::Zh);
+    assert_eq!([600_000, 1_500_000, 150_000_000].map(zh), ["600,000", "150 万", "1.5 亿"]);
+    assert_eq!(Unit::Count.tick(u64::MAX, Lang::En), show::count(u64::MAX), "what is not round is written out");
+    assert_eq!(Unit::Bytes.tick(5 << 20, Lang::En), "5 MB");
+}
+
+#[test]
 fn nothing_leaves_the_frame_whatever_the_numbers_are() {
     let odd: &[Option<u64>] = &[Some(u64::MAX), None, Some(0), Some(1)];
     for kind in [Kind::Line, Kind::StackedArea, Kind::Columns, Kind::StackedColumns] {
