@@ -8,6 +8,7 @@ mod doctor;
 mod file;
 mod index;
 mod output;
+mod overview;
 mod reach;
 mod save;
 mod stats;
@@ -70,6 +71,8 @@ enum Command {
     User(user::Command),
     /// Space, queues, disks, alerts, versions
     Status(output::Json),
+    /// Health, space and when it is full, what comes in, what wants to be looked at
+    Overview(output::Json),
     /// What came, went and was refused over time; top lists; growth
     Stats(stats::Stats),
     /// Alerts to platforms (section 8)
@@ -143,6 +146,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Billing(command)) => billing::run(command, &load(&source)?).await,
         Some(Command::User(command)) => user::run(command, &load(&source)?).await,
         Some(Command::Status(json)) => status::run(json, &load(&source)?).await,
+        Some(Command::Overview(json)) => overview::run(json, &load(&source)?).await,
         Some(Command::Stats(stats)) => stats::run(stats, &load(&source)?).await,
         Some(Command::Alerts(command)) => alerts::run(command, &load(&source)?).await,
         Some(Command::Audit(command)) => alerts::run_audit(command, &load(&source)?).await,
@@ -263,6 +267,7 @@ mod tests {
             "kandian billing export 2026-11 --format xlsx -o m.xlsx",
             "kandian billing export 2026-11 --account A -o -",
             "kandian billing reconcile 2026-11 crm.csv --json",
+            "kandian overview --json",
             "kandian stats --period 30d --account A --json",
             "kandian stats --period 12m --by refused --csv",
         ] {

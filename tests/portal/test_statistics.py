@@ -108,6 +108,8 @@ def test_the_overview_counts_what_comes_in_and_leads_on(world, hunan, new_tab):
     assert 0 < all_of_it["ingest"]["within_ms"] < 600_000
     assert all_of_it["healthy"] and all_of_it["checkpoint_ms"] and all_of_it["audit"]
     assert world.get("hunan", "/api/v1/overview").status_code == 403
+    said = world.server.json("overview")
+    assert said["growth"]["used_bytes"] == all_of_it["growth"]["used_bytes"] and "files in" in world.server.cli("overview")
     page = new_tab("operations", lang="en", script=False).page
     page.goto(f"{world.origin}/overview")
     assert page.locator(".tile", has_text="Ingest now").locator("svg.spark").count() == 1
