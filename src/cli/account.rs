@@ -26,6 +26,8 @@ pub enum Command {
     Suspend(Named),
     /// Let a suspended account go on
     Resume(Named),
+    /// What would go with an account if it were closed now
+    Contents(Named),
     /// The administration key of an account; made at the first call
     Key(Named),
 }
@@ -128,6 +130,11 @@ pub async fn run(command: Command, config: &Config) -> Done {
         }
         Command::Suspend(Named { name, json }) => suspend(&name, true, json, config).await,
         Command::Resume(Named { name, json }) => suspend(&name, false, json, config).await,
+        Command::Contents(Named { name, json }) => {
+            let reached = either(config).await?;
+            let answer = reached.client.account_contents(&name).await;
+            show(json, &reached.end(answer).await?, contents)
+        }
         Command::Close(close) => close_account(close, config).await,
         Command::Key(Named { name, json }) => {
             let reached = either(config).await?;
@@ -222,6 +229,19 @@ fn list(accounts: &Value) -> String {
     };
     let rows: Vec<_> = accounts.as_array().into_iter().flatten().map(row).collect();
     table(&["ACCOUNT", "SPACE", "HANDED OUT", "FREE", "USED", "FILES", "SUB-ACCOUNTS"], &rows)
+}
+
+fn contents(c: &Value) -> String {
+    let files = |files: &str, size: &str| format!("{}, {}", text(&c[files]), bytes(&c[size]));
+    let when = |key: &str| if c[key].is_null() { "-".to_owned() } else { time(&c[key]) };
+    pairs(&[
+        ("sub-accounts", text(&c["sub_accounts"])),
+        ("own buckets", text(&c["own_buckets"])),
+        ("files", files("files", "bytes")),
+        ("locked among them", files("locked_files", "locked_bytes")),
+        ("oldest file", when("oldest_ms")),
+        ("last upload", when("last_upload_ms")),
+    ])
 }
 
 fn since(suspended: &Value) -> String {
