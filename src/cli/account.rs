@@ -196,8 +196,13 @@ async fn suspend(name: &str, suspended: bool, json: Json, config: &Config) -> Do
 }
 
 async fn close_account(close: Close, config: &Config) -> Done {
-    if !close.yes && std::io::stdin().is_terminal() && !confirmed(&close.name)? {
-        return Err("nothing was closed".to_owned());
+    if !close.yes && std::io::stdin().is_terminal() {
+        let reached = either(config).await?;
+        let answer = reached.client.account_contents(&close.name).await;
+        let goes = serde_json::from_str(&reached.end(answer).await?).map_err(|error| error.to_string())?;
+        if !confirmed(&close.name, &contents(&goes))? {
+            return Err("nothing was closed".to_owned());
+        }
     }
     let reached = either(config).await?;
     let answer = reached.client.close_account(&close.name).await;
@@ -205,9 +210,10 @@ async fn close_account(close: Close, config: &Config) -> Done {
     if close.json.json { show(close.json, &answer, |_| String::new()) } else { Ok(ExitCode::SUCCESS) }
 }
 
-fn confirmed(name: &str) -> Result<bool, String> {
-    let ask =
-        format!("Close {name}, all its sub-accounts and own buckets and all their files? Type the name to go on: ");
+fn confirmed(name: &str, goes: &str) -> Result<bool, String> {
+    let ask = format!(
+        "{goes}\nClose {name}, all its sub-accounts and own buckets and all their files? Type the name to go on: "
+    );
     let asked = std::io::stderr().write_all(ask.as_bytes());
     let mut line = String::new();
     asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).map_err(|error| error.to_string())?;

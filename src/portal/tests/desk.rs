@@ -113,8 +113,8 @@ fn a_test_alert_is_asked_for_seen_and_said_something_about() {
         let page = site.ask(Method::GET, &path, Some(&province), &[]).await;
         let main = page.body.split("<main").nth(1).and_then(|rest| rest.split("</main>").next()).unwrap();
         assert!(page.status == StatusCode::OK && !main.contains("<form"));
-        let foreign = site.engine.test_alert(&Caller::operator(), &"anhui".parse().unwrap(), &other, Alert::Full);
-        let foreign = foreign.await.unwrap();
+        let (operator, anhui) = (Caller::operator(), "anhui".parse().unwrap());
+        let foreign = site.engine.test_alert(&operator, &anhui, &other, Alert::Full).await.unwrap();
         let page = site.ask(Method::GET, &format!("/alerts/show?id={foreign}"), Some(&province), &[]).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND);
         let list = site.ask(Method::GET, "/alerts?account=anhui", Some(&province), &[]).await.body;
