@@ -13,7 +13,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tower::ServiceExt;
 
-use super::types::{AddUser, ChangePassword, ChooseFiles, ModifyAccount, ModifyUser, OpenAccount};
+use super::types::{
+    Acknowledge, AddUser, ChangePassword, ChooseFiles, Comment, ModifyAccount, ModifyUser, OpenAccount, TestAlert,
+};
 
 /// Asks the control API. Both ways give the same answers: a command is an API call.
 pub enum Client {
@@ -149,6 +151,42 @@ impl Client {
     /// `GET /api/v1/alerts`, the newest first.
     pub async fn alerts(&self, most: usize) -> Answer {
         self.call(Method::GET, &format!("/alerts?most={most}"), None::<&()>).await
+    }
+
+    /// `GET /api/v1/alerts/page`; the query is encoded.
+    pub async fn alert_page(&self, query: &str) -> Answer {
+        self.call(Method::GET, &format!("/alerts/page?{query}"), None::<&()>).await
+    }
+
+    /// `GET /api/v1/alerts/ID`
+    pub async fn alert(&self, id: u64) -> Answer {
+        self.call(Method::GET, &format!("/alerts/{id}"), None::<&()>).await
+    }
+
+    /// `POST /api/v1/alerts/ID/acknowledge`
+    pub async fn acknowledge_alert(&self, id: u64, acknowledged: bool) -> Answer {
+        self.call(Method::POST, &format!("/alerts/{id}/acknowledge"), Some(&Acknowledge { acknowledged })).await
+    }
+
+    /// `POST /api/v1/alerts/ID/comment`
+    pub async fn comment_on_alert(&self, id: u64, text: &str) -> Answer {
+        let comment = Comment { text: text.to_owned() };
+        self.call(Method::POST, &format!("/alerts/{id}/comment"), Some(&comment)).await
+    }
+
+    /// `POST /api/v1/accounts/NAME/test-alert`
+    pub async fn test_alert(&self, name: &str, test: &TestAlert) -> Answer {
+        self.call(Method::POST, &format!("/accounts/{}/test-alert", part(name)), Some(test)).await
+    }
+
+    /// `GET /api/v1/accounts/NAME/contents`
+    pub async fn account_contents(&self, name: &str) -> Answer {
+        self.call(Method::GET, &format!("/accounts/{}/contents", part(name)), None::<&()>).await
+    }
+
+    /// `GET /api/v1/audit/page`; the query is encoded.
+    pub async fn audit_page(&self, query: &str) -> Answer {
+        self.call(Method::GET, &format!("/audit/page?{query}"), None::<&()>).await
     }
 
     /// `POST /api/v1/alerts/ID/resend`

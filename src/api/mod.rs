@@ -1,6 +1,7 @@
 //! The JSON API: on the Unix socket in the data directory for the operator, on the portal's listener for whoever has a
 //! session there. One table (`table`) says what there is and who may.
 
+mod alerts;
 mod billing;
 mod client;
 mod door;
@@ -18,6 +19,6 @@ mod users;
 pub use client::{Client, Download, Failure};
 pub use routes::{Control, Reload, portal_router, router};
 pub use types::{
-    AddUser, AuditRow, ChangePassword, ChooseFiles, DeleteChosen, KeyPair, LockFiles, ModifyAccount, ModifyCallback,
-    ModifyUser, OncePassword, OpenAccount, OpenedAccount, ReloadReport, Urls,
+    Acknowledge, AddUser, AuditRow, ChangePassword, ChooseFiles, Comment, DeleteChosen, KeyPair, LockFiles,
+    ModifyAccount, ModifyCallback, ModifyUser, OncePassword, OpenAccount, OpenedAccount, ReloadReport, TestAlert, Urls,
 };

@@ -1,6 +1,11 @@
 //! What the office asks of accounts and of the audit log, beyond opening and closing.
 
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
+use bytes::Bytes;
+use futures_util::Stream;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Response};
 
 use super::door::By;
 use super::refusal::No;
@@ -28,6 +33,28 @@ pub(super) async fn audit_page(State(control): State<Control>, By(caller): By, R
     ok(&control.engine.audit_page(&caller, audit_query(query.as_deref())?).await?)
 }
 
+pub(super) async fn export_audit(
+    State(control): State<Control>,
+    By(caller): By,
+    RawQuery(query): RawQuery,
+) -> Answered {
+    let asked = audit_query(query.as_deref())?;
+    let lines = control.engine.export_audit(&caller, asked)?;
+    control.audit(&caller, "ExportAudit", "", Ok(()))?;
+    Ok(csv_response(lines))
+}
+
+/// A CSV on its way.
+fn csv_response(lines: impl Stream<Item = crate::engine::Result<Bytes>> + Send + 'static) -> Response<Body> {
+    let mut response = Response::new(Body::from_stream(lines));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"audit.csv\""));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
 pub(super) async fn verify_audit(State(control): State<Control>, By(caller): By) -> Answered {
     ok(&control.engine.verify_audit(&caller).await?)
 }
@@ -41,6 +68,9 @@ fn audit_query(query: Option<&str>) -> Result<AuditQuery, No> {
             "who" => asked.who = value.into_owned(),
             "what" => asked.what = value.into_owned(),
             "target" => asked.target = value.into_owned(),
+            "account" => asked.account = value.into_owned(),
+            "text" => asked.text = value.into_owned(),
+            "done" => asked.done = Some(value.parse().map_err(|_| bad())?),
             "from_ms" => asked.from = time()?,
             "until_ms" => asked.until = time()?,
             "before" => asked.before = Some(value.parse().map_err(|_| bad())?),

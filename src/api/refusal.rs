@@ -4,10 +4,10 @@ use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::domain::Refusal;
 use crate::domain::billing::BillingRefusal;
 use crate::domain::files::FilesRefusal;
 use crate::domain::users::UserRefusal;
+use crate::domain::{AlertRefusal, Refusal};
 use crate::engine::Error;
 
 /// An answer that is not a yes: `{"error":{"code":…,"message":…}}`.
@@ -116,6 +116,8 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::User(refusal) => user_word(refusal),
         Refusal::Files(refusal) => files_word(refusal),
         Refusal::Billing(refusal) => billing_word(refusal),
+        Refusal::Alert(AlertRefusal::NoAlertUrl) => (StatusCode::CONFLICT, "no_alert_url"),
+        Refusal::Alert(AlertRefusal::NoIdle) => (StatusCode::CONFLICT, "no_idle_alert"),
         Refusal::WrongLength => (StatusCode::BAD_REQUEST, "wrong_length"),
     }
 }

@@ -20,7 +20,7 @@ use super::types::{
     ReloadReport, Urls,
 };
 use crate::domain::ids::BadName;
-use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account, limits};
+use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account};
 use crate::engine::{AccountChanges, Caller, Engine, NewAccount, Result as EngineResult};
 
 /// Reads the configuration again; the error is for the operator.
@@ -327,30 +327,15 @@ fn right<T>(said: Result<T, BadName>) -> Result<T, No> {
 }
 
 fn merged(now: CallbackProfile, changes: ModifyCallback) -> Result<CallbackProfile, No> {
-    let text = |what: &str, old: Option<String>, new: Option<String>| match new {
-        None => Ok(old),
-        Some(new) if new.is_empty() => Ok(None),
-        Some(new) if new.len() > limits::URL_BYTES_MAX || new.chars().any(char::is_control) => {
-            Err(No::bad_request(format!("{what} is too long, or has control characters")))
-        }
-        Some(new) => Ok(Some(new)),
-    };
-    let operation = text("the operation", now.operation, changes.operation)?;
-    let first = |c: char| c.is_alphabetic() || c == '_';
-    let rest = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if let Some(name) = &operation
-        && !(name.starts_with(first) && name.chars().all(rest))
-    {
-        return Err(No::bad_request(format!("{name:?} is no name of an XML element (without a prefix)")));
-    }
-    Ok(CallbackProfile {
-        namespace: text("the namespace", now.namespace, changes.namespace)?,
-        operation,
-        soap_action: text("the SOAPAction", now.soap_action, changes.soap_action)?,
+    let after = CallbackProfile {
+        namespace: changes.namespace.or(now.namespace),
+        operation: changes.operation.or(now.operation),
+        soap_action: changes.soap_action.or(now.soap_action),
         soap12: changes.soap12.unwrap_or(now.soap12),
         unqualified: changes.unqualified.unwrap_or(now.unqualified),
         gbk: changes.gbk.unwrap_or(now.gbk),
-    })
+    };
+    right(after.checked())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http::Method;
 use super::door::{Door, Rule, admit};
 use super::refusal::No;
 use super::routes::{self, Control};
-use super::{billing, files, media, office, openapi, statistics, users};
+use super::{alerts, billing, files, media, office, openapi, statistics, users};
 use crate::domain::{Action, Role};
 
 /// What one must be to be answered.
@@ -198,6 +198,20 @@ const ALERT: &[Field] = &[
     ("attempts", "integer", "attempts so far"),
     ("next_ms", "integer?", "when it is tried next, ms since 1970"),
     ("last", "string?", "what the last attempt came to"),
+    ("name", "string", "what people call the camera"),
+    ("test", "boolean", "whether it is a test"),
+    ("acknowledged_ms", "integer?", "when somebody acknowledged it, ms since 1970"),
+    ("acknowledged_by", "string?", "who"),
+];
+const ALERT_FILTER: &[Field] = &[
+    ("state", "string?", "pending, delivered, withdrawn, replaced or given_up"),
+    ("kind", "string?", "full, nearly_full or idle"),
+    ("account", "string?", "the account, whole"),
+    ("ak", "string?", "the sub-account's AK, whole"),
+    ("acknowledged", "boolean?", "whether somebody acknowledged it"),
+    ("test", "boolean?", "whether it is a test"),
+    ("before", "integer?", "next of the page before"),
+    ("most", "integer?", "at most so many, 1 to 1000; 100"),
 ];
 const AUDIT: &[Field] = &[
     ("at_ms", "integer", "when, ms since 1970"),
@@ -214,12 +228,16 @@ const CONTENTS: &[Field] = &[
     ("bytes", "integer", "their bytes, parts of uploads too"),
     ("locked_files", "integer", "locked files among them: a close takes them too"),
     ("locked_bytes", "integer", "their bytes"),
+    ("oldest_ms", "integer?", "FileDate of the oldest file, ms since 1970"),
     ("last_upload_ms", "integer?", "when the last upload was completed, ms since 1970"),
 ];
 const AUDIT_FILTER: &[Field] = &[
     ("who", "string?", "who, whole"),
     ("what", "string?", "a part of what was done, in either case"),
     ("target", "string?", "a part of what it was done on, in either case"),
+    ("account", "string?", "what an account's password, keys and users did, and what was done on it"),
+    ("done", "boolean?", "whether it was done; false is what was refused or failed"),
+    ("text", "string?", "a part of anything that a line says, in either case"),
     ("from_ms", "integer?", "not before this, ms since 1970"),
     ("until_ms", "integer?", "before this, ms since 1970"),
     ("before", "integer?", "next of the page before"),
@@ -730,6 +748,62 @@ pub(super) fn table() -> Vec<Route> {
             .takes(MOST)
             .gives(Many(ALERT)),
         Route::new(
+            get.clone(),
+            "/api/v1/alerts/page",
+            role(Action::SeeAlerts),
+            "a page of alerts, newest first; of an account's users: its own",
+            alerts::page,
+        )
+        .takes(ALERT_FILTER)
+        .gives(One(&[("alerts", "array", "alerts"), ("next", "integer?", "where to go on; absent at the end")])),
+        Route::new(
+            get.clone(),
+            "/api/v1/alerts/{id}",
+            role(Action::SeeAlerts),
+            "an alert with every attempt and what people said",
+            alerts::show,
+        )
+        .gives(One(&[
+            ("alert", "object", "the alert"),
+            (
+                "attempts",
+                "array",
+                "at_ms, request with secrets masked, status, answer, outcome, delivered; oldest first",
+            ),
+            ("acknowledged", "object?", "by, at_ms"),
+            ("comments", "array", "by, at_ms, text; oldest first"),
+        ])),
+        Route::new(
+            post.clone(),
+            "/api/v1/alerts/{id}/acknowledge",
+            role(Action::ManageAlerts),
+            "acknowledge an alert, or take that back",
+            alerts::acknowledge,
+        )
+        .takes(&[("acknowledged", "boolean", "whether it is to be acknowledged")])
+        .gives(One(&[("id", "integer", "its number"), ("acknowledged", "boolean", "whether it is now")])),
+        Route::new(
+            post.clone(),
+            "/api/v1/alerts/{id}/comment",
+            role(Action::ManageAlerts),
+            "say something about an alert",
+            alerts::comment,
+        )
+        .takes(&[("text", "string", "1 to 1000 characters")])
+        .gives(One(&[("id", "integer", "its number")])),
+        Route::new(
+            post.clone(),
+            "/api/v1/accounts/{name}/test-alert",
+            role(Action::ManageAlerts),
+            "send an alert as a test, by the outbox; the platform cannot tell it from another",
+            alerts::test,
+        )
+        .takes(&[
+            ("ak", "string?", "the sub-account's AK; the account's first where it is not given"),
+            ("alert", "string?", "full, nearly_full or idle; nearly_full"),
+        ])
+        .gives(One(&[("id", "integer", "its number")])),
+        Route::new(
             post.clone(),
             "/api/v1/alerts/{id}/resend",
             role(Action::ManageAlerts),
@@ -749,6 +823,14 @@ pub(super) fn table() -> Vec<Route> {
             ("lines", "array", "lines as of the audit log, each with its number"),
             ("next", "integer?", "where to go on; absent at the end"),
         ])),
+        Route::new(
+            get.clone(),
+            "/api/v1/audit/export",
+            role(Action::SeeAudit),
+            "the same lines, page after page, as CSV: UTF-8 with a mark, text/csv",
+            office::export_audit,
+        )
+        .takes(AUDIT_FILTER),
         Route::new(
             post.clone(),
             "/api/v1/audit/verify",

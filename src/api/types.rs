@@ -81,6 +81,34 @@ pub struct ModifyCallback {
     pub gbk: Option<bool>,
 }
 
+/// `POST /api/v1/alerts/ID/acknowledge`
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledge {
+    /// Whether it is to be acknowledged.
+    pub acknowledged: bool,
+}
+
+/// `POST /api/v1/alerts/ID/comment`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comment {
+    /// What is said.
+    pub text: String,
+}
+
+/// `POST /api/v1/accounts/NAME/test-alert`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TestAlert {
+    /// The sub-account's AK; the account's first where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ak: Option<String>,
+    /// Which alert, by its word; `nearly_full` where it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
+}
+
 /// `POST /api/v1/accounts/NAME/key`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyPair {

@@ -26,6 +26,8 @@ pub enum Command {
     Suspend(Named),
     /// Let a suspended account go on
     Resume(Named),
+    /// What would go with an account if it were closed now
+    Contents(Named),
     /// The administration key of an account; made at the first call
     Key(Named),
 }
@@ -128,6 +130,11 @@ pub async fn run(command: Command, config: &Config) -> Done {
         }
         Command::Suspend(Named { name, json }) => suspend(&name, true, json, config).await,
         Command::Resume(Named { name, json }) => suspend(&name, false, json, config).await,
+        Command::Contents(Named { name, json }) => {
+            let reached = either(config).await?;
+            let answer = reached.client.account_contents(&name).await;
+            show(json, &reached.end(answer).await?, contents)
+        }
         Command::Close(close) => close_account(close, config).await,
         Command::Key(Named { name, json }) => {
             let reached = either(config).await?;
@@ -189,8 +196,13 @@ async fn suspend(name: &str, suspended: bool, json: Json, config: &Config) -> Do
 }
 
 async fn close_account(close: Close, config: &Config) -> Done {
-    if !close.yes && std::io::stdin().is_terminal() && !confirmed(&close.name)? {
-        return Err("nothing was closed".to_owned());
+    if !close.yes && std::io::stdin().is_terminal() {
+        let reached = either(config).await?;
+        let answer = reached.client.account_contents(&close.name).await;
+        let goes = serde_json::from_str(&reached.end(answer).await?).map_err(|error| error.to_string())?;
+        if !confirmed(&close.name, &contents(&goes))? {
+            return Err("nothing was closed".to_owned());
+        }
     }
     let reached = either(config).await?;
     let answer = reached.client.close_account(&close.name).await;
@@ -198,9 +210,10 @@ async fn close_account(close: Close, config: &Config) -> Done {
     if close.json.json { show(close.json, &answer, |_| String::new()) } else { Ok(ExitCode::SUCCESS) }
 }
 
-fn confirmed(name: &str) -> Result<bool, String> {
-    let ask =
-        format!("Close {name}, all its sub-accounts and own buckets and all their files? Type the name to go on: ");
+fn confirmed(name: &str, goes: &str) -> Result<bool, String> {
+    let ask = format!(
+        "{goes}\nClose {name}, all its sub-accounts and own buckets and all their files? Type the name to go on: "
+    );
     let asked = std::io::stderr().write_all(ask.as_bytes());
     let mut line = String::new();
     asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).map_err(|error| error.to_string())?;
@@ -222,6 +235,19 @@ fn list(accounts: &Value) -> String {
     };
     let rows: Vec<_> = accounts.as_array().into_iter().flatten().map(row).collect();
     table(&["ACCOUNT", "SPACE", "HANDED OUT", "FREE", "USED", "FILES", "SUB-ACCOUNTS"], &rows)
+}
+
+fn contents(c: &Value) -> String {
+    let files = |files: &str, size: &str| format!("{}, {}", text(&c[files]), bytes(&c[size]));
+    let when = |key: &str| if c[key].is_null() { "-".to_owned() } else { time(&c[key]) };
+    pairs(&[
+        ("sub-accounts", text(&c["sub_accounts"])),
+        ("own buckets", text(&c["own_buckets"])),
+        ("files", files("files", "bytes")),
+        ("locked among them", files("locked_files", "locked_bytes")),
+        ("oldest file", when("oldest_ms")),
+        ("last upload", when("last_upload_ms")),
+    ])
 }
 
 fn since(suspended: &Value) -> String {

@@ -76,7 +76,7 @@ enum Command {
     /// What came, went and was refused over time; top lists; growth
     Stats(stats::Stats),
     /// Alerts to platforms (section 8)
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "alert")]
     Alerts(alerts::Alerts),
     /// Who did what
     #[command(subcommand)]
@@ -244,6 +244,14 @@ mod tests {
             "kandian status --json",
             "kandian alerts list --json",
             "kandian alerts resend 7",
+            "kandian alert list --state given_up --kind full --account A --ak K --acknowledged=false --test=true --json",
+            "kandian alert show 7 --json",
+            "kandian alert ack 7",
+            "kandian alert ack 7 --undo --json",
+            "kandian alert comment 7 text",
+            "kandian alert test A --ak K --alert full --json",
+            "kandian audit export --account A --refused --from-ms 1 --until-ms 2 --who w --what x --target t --text y",
+            "kandian account contents N --json",
             "kandian audit list --json",
             "kandian audit verify --json",
             "kandian account suspend N",

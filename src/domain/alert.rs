@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::ids::BadName;
+use super::{AlertId, limits};
+
 /// What the platform is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Alert {
@@ -11,6 +14,34 @@ pub enum Alert {
     NearlyFull,
     /// 8.2, deleted by change 6 and sent only where `alerts.notify_idle` is set.
     Idle,
+}
+
+/// Why nobody is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AlertRefusal {
+    /// A test has nowhere to go.
+    #[error("the account has no alert URL")]
+    NoAlertUrl,
+    /// 8.2 is sent to nobody here, not even as a test.
+    #[error("alerts.notify_idle is off: this alert is never sent")]
+    NoIdle,
+}
+
+impl AlertId {
+    /// An alert that a change of space raised: `place` 0 to 2 says which of those of one change.
+    pub const fn raised(sequence: u64, place: u64) -> Self {
+        Self::new(sequence * 4 + place)
+    }
+
+    /// A test that operations staff asked for.
+    pub const fn test(sequence: u64) -> Self {
+        Self::new(sequence * 4 + 3)
+    }
+
+    /// Whether it is a test: it says nothing of the space, and the platform cannot tell.
+    pub const fn is_test(self) -> bool {
+        self.get() % 4 == 3
+    }
 }
 
 /// How an account's platform wants its callbacks written. The default is our own WSDL.
@@ -40,6 +71,35 @@ pub struct RetrySchedule {
     pub most: Duration,
     /// `alerts.give_up_after`, 24 h.
     pub give_up_after: Duration,
+}
+
+impl CallbackProfile {
+    /// The profile as it can be written: an empty text is ours.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn checked(self) -> Result<Self, BadName> {
+        let text = |what: &str, text: Option<String>| match text {
+            Some(text) if text.len() > limits::URL_BYTES_MAX || text.chars().any(char::is_control) => {
+                Err(BadName(format!("{what} is too long, or has control characters")))
+            }
+            text => Ok(text.filter(|text| !text.is_empty())),
+        };
+        let operation = text("the operation", self.operation)?;
+        let first = |c: char| c.is_alphabetic() || c == '_';
+        let rest = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if let Some(name) = &operation
+            && !(name.starts_with(first) && name.chars().all(rest))
+        {
+            return Err(BadName(format!("{name:?} is no name of an XML element (without a prefix)")));
+        }
+        Ok(Self {
+            namespace: text("the namespace", self.namespace)?,
+            operation,
+            soap_action: text("the SOAPAction", self.soap_action)?,
+            ..self
+        })
+    }
 }
 
 impl RetrySchedule {

@@ -19,7 +19,7 @@ pub mod time;
 pub mod units;
 pub mod users;
 
-pub use alert::{Alert, CallbackProfile, RetrySchedule};
+pub use alert::{Alert, AlertRefusal, CallbackProfile, RetrySchedule};
 pub use ids::{
     AccessKey, AccountId, AccountName, AlertId, BucketId, BucketName, ObjectId, Secret, SubAccountId, UploadId,
     VolumeId,

@@ -1,5 +1,6 @@
 //! The reasons for a no, in the shop's words. Each plane has one exhaustive table of its own words.
 
+use super::alert::AlertRefusal;
 use super::billing::BillingRefusal;
 use super::files::FilesRefusal;
 use super::units::{Bytes, Gigabytes};
@@ -164,6 +165,9 @@ pub enum Refusal {
     /// Of settlement; no other plane meets it.
     #[error(transparent)]
     Billing(BillingRefusal),
+    /// Of the outbox; no other plane meets it.
+    #[error(transparent)]
+    Alert(#[from] AlertRefusal),
     /// S3 `IncompleteBody`: fewer or more bytes than announced.
     #[error("the body does not have the announced length")]
     WrongLength,

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use super::identity::{password_context, sk_context};
+use super::status::blocking;
 use super::{
     AccountChanges, AccountContents, AccountView, Caller, Engine, Error, NewAccount, Result, SubAccountView, loops,
     refuse,
 };
-use crate::domain::{AccessKey, AccountId, AccountName, Action, Episode, GigabyteSize, Gigabytes, Refusal, Secret};
+use crate::domain::{
+    AccessKey, AccountId, AccountName, Action, BucketId, Episode, GigabyteSize, Gigabytes, Media, Refusal, Secret,
+    Timestamp,
+};
 use crate::store::catalog::{Inner as Catalog, KeyOwner, SubAccount};
 use crate::store::event::Event;
 use crate::store::index::rows::{AccountRow, Stats};
+use crate::store::index::{bucket_of, own_bucket_of};
 
 const PASSWORD_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
@@ -135,10 +140,26 @@ impl Engine {
     pub async fn account_contents(&self, caller: &Caller, name: &AccountName) -> Result<AccountContents> {
         let id = self.account_id(name)?;
         caller.must_on(Action::ManageAccounts, id)?;
+        let engine = self.clone();
+        blocking(move || {
+            let (mut contents, buckets) = engine.contents_of(id);
+            let view = engine.inner.store.view()?;
+            for bucket in buckets {
+                let oldest = view.oldest(bucket)?.map(|second| Timestamp::from_seconds(second).millis());
+                contents.oldest_ms = match (contents.oldest_ms, oldest) {
+                    (Some(one), Some(other)) => Some(one.min(other)),
+                    (one, other) => one.or(other),
+                };
+            }
+            Ok(contents)
+        })
+        .await
+    }
+
+    /// What an account has, by its counters, and its buckets that have files.
+    fn contents_of(&self, id: AccountId) -> (AccountContents, Vec<BucketId>) {
         let catalog = self.inner.store.catalog.read();
-        let subs = catalog.of_account.get(&id).into_iter().flatten().filter_map(|id| catalog.sub_accounts.get(id));
-        let own = catalog.areas.get(&id).into_iter().flat_map(|area| &area.buckets);
-        let mut contents = AccountContents::default();
+        let (mut contents, mut buckets) = (AccountContents::default(), Vec::new());
         let mut add = |stats: &Stats| {
             contents.files += stats.files[0] + stats.files[1];
             contents.bytes += stats.used();
@@ -147,15 +168,20 @@ impl Engine {
             contents.last_upload_ms = contents.last_upload_ms.max(stats.last_upload.map(|time| time.millis()));
         };
         let (mut sub_accounts, mut own_buckets) = (0, 0);
-        for sub in subs {
+        for id in catalog.of_account.get(&id).into_iter().flatten() {
+            let Some(sub) = catalog.sub_accounts.get(id) else { continue };
             sub_accounts += 1;
             add(&sub.stats);
+            let with_files = [Media::Recording, Media::Picture].into_iter().zip(sub.stats.files);
+            buckets.extend(with_files.filter(|(_, files)| *files > 0).map(|(media, _)| bucket_of(*id, media)));
         }
-        for bucket in own.filter_map(|id| catalog.own_buckets.get(id)) {
+        for id in catalog.areas.get(&id).into_iter().flat_map(|area| &area.buckets) {
+            let Some(bucket) = catalog.own_buckets.get(id) else { continue };
             own_buckets += 1;
             add(&bucket.stats);
+            buckets.push(own_bucket_of(*id));
         }
-        Ok(AccountContents { sub_accounts, own_buckets, ..contents })
+        (AccountContents { sub_accounts, own_buckets, ..contents }, buckets)
     }
 
     /// Closes an account, all its sub-accounts and its own buckets.

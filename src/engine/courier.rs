@@ -62,6 +62,11 @@ pub trait Courier: Send + Sync + 'static {
     /// One attempt. Never retried inside: the outbox has the schedule.
     fn deliver(&self, notice: Notice) -> Pin<Box<dyn Future<Output = Delivery> + Send>>;
 
+    /// The request as it would be sent, secrets masked; empty where none can be shown.
+    fn preview(&self, _: &Notice) -> String {
+        String::new()
+    }
+
     /// The same, with what was sent and answered.
     fn attempt(&self, notice: Notice) -> Pin<Box<dyn Future<Output = Attempt> + Send>> {
         let delivery = self.deliver(notice);

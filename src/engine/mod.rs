@@ -1,6 +1,7 @@
 //! Every use case, once. All faces call it and only it. Absent: XML, status codes, HTML.
 
 mod accounts;
+mod alerts;
 mod audit;
 pub mod billing;
 mod buckets;
@@ -33,6 +34,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use alerts::{ALERT_KINDS, ALERT_STATES, AlertPage, AlertQuery, AlertTotals};
 pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
 pub use courier::{Attempt, Courier, Delivery, Notice};
 pub use download::ObjectReader;

@@ -414,6 +414,8 @@ pub struct AccountContents {
     pub locked_files: u64,
     /// Their bytes.
     pub locked_bytes: u64,
+    /// FileDate of the oldest file, to the second, ms since 1970.
+    pub oldest_ms: Option<i64>,
     /// When the last upload was completed, ms since 1970.
     pub last_upload_ms: Option<i64>,
 }
@@ -485,6 +487,12 @@ pub struct AlertView {
     pub next_ms: Option<i64>,
     /// What the last attempt came to.
     pub last: Option<String>,
+    /// Whether it is a test that operations staff asked for.
+    pub test: bool,
+    /// When somebody acknowledged it, ms since 1970.
+    pub acknowledged_ms: Option<i64>,
+    /// Who.
+    pub acknowledged_by: Option<String>,
 }
 
 /// One disk as operations staff see it.

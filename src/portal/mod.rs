@@ -11,13 +11,14 @@
 mod text;
 
 mod about;
+mod account;
 mod accounts;
+mod alerts;
 mod assets;
 mod audit;
 mod billing;
 mod cameras;
 mod chart;
-mod files;
 mod form;
 mod guard;
 mod me;
@@ -26,12 +27,12 @@ mod overview;
 mod page_words;
 mod player;
 mod preferences;
+mod refused;
 mod shell;
 mod show;
 mod sign_in;
 mod statistics;
 mod users;
-mod zip;
 
 use std::sync::Arc;
 
@@ -99,13 +100,14 @@ fn routes() -> Vec<Route> {
     all.extend(overview::routes());
     all.extend(statistics::routes());
     all.extend(accounts::routes());
+    all.extend(account::routes());
+    all.extend(alerts::routes());
     all.extend(cameras::routes());
     all.extend(users::routes());
     all.extend(audit::routes());
     all.extend(me::routes());
     all.extend(media::routes());
     all.extend(player::routes());
-    all.extend(zip::routes());
     all.extend(billing::routes());
     all
 }

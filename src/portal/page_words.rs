@@ -110,6 +110,8 @@ words! {
     outcome: "结果", "Outcome";
     newest_first: "最新在前", "Newest first";
     closed: "账户已销户", "The account is closed";
+    suspended: "账户已暂停", "The account is suspended";
+    resumed: "账户已恢复", "The account goes on";
     code_needed: "请填写动态验证码", "The authenticator code is needed";
     disk_failed: "故障", "Failed";
     disk_full: "已满", "Full";
@@ -134,6 +136,8 @@ impl PageWords {
         let flash = match Form::of_query(query).get("done") {
             "saved" => Some(t.saved),
             "closed" => Some(w.closed),
+            "suspended" => Some(w.suspended),
+            "resumed" => Some(w.resumed),
             "session" => Some(w.session_ended),
             "factor-on" => Some(w.factor_on),
             "factor-off" => Some(w.factor_off),

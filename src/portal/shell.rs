@@ -124,8 +124,7 @@ const LINKS: [Link; 11] = {
         link("/billing", |t, one| if one { t.billing_own } else { t.billing }, "receipt", Action::SeeBilling, BOTH),
         link("/statistics", |t, _| t.statistics, "chart", Action::SeeStatistics, BOTH),
         link("/alerts", |t, _| t.alerts, "bell", Action::SeeAlerts, BOTH),
-        // A province has no link while the log cannot be asked for one account's lines: the page would refuse it.
-        link("/audit", |t, _| t.audit, "scroll", Action::SeeAudit, BOX),
+        link("/audit", |t, _| t.audit, "scroll", Action::SeeAudit, BOTH),
         link("/users", |t, _| t.users, "people", Action::ManageUsers, BOX),
     ]
 };
@@ -310,8 +309,8 @@ impl Shell {
                 | Refusal::NoFile
                 | Refusal::User(UserRefusal::NoUser),
             ) => return self.not_found(),
-            Error::Refused(refusal) => (StatusCode::CONFLICT, refusal.to_string()),
-            Error::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            Error::Refused(_) => (StatusCode::CONFLICT, super::refused::words(self.lang, error)),
+            Error::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, super::refused::words(self.lang, error)),
             Error::Broken(why) => {
                 tracing::error!(why = %why, "a page broke");
                 (StatusCode::INTERNAL_SERVER_ERROR, self.t.error.to_owned())
@@ -408,7 +407,7 @@ mod tests {
         let paths: Vec<&'static str> = LINKS.iter().map(|link| link.href).collect();
         let of = |role| links(role, &paths).map(|link| &link.href[1..]).collect::<Vec<_>>().join(" ");
         assert_eq!(of(Role::Operations), "overview accounts space billing statistics alerts audit users");
-        assert_eq!(of(Role::Province), "recordings pictures space cameras billing statistics alerts");
+        assert_eq!(of(Role::Province), "recordings pictures space cameras billing statistics alerts audit");
         assert_eq!(of(Role::Viewer), "recordings pictures space cameras");
         assert_eq!(of(Role::Auditor), "overview accounts space billing statistics alerts audit");
         assert_eq!(links(Role::Viewer, &["/space"]).count(), 1);

@@ -236,6 +236,7 @@ fn code_of(refusal: &Refusal) -> Code {
         | Refusal::User(_)
         | Refusal::Files(_)
         | Refusal::Billing(_)
+        | Refusal::Alert(_)
         | Refusal::PageTooLarge => Code::InvalidRequest,
     }
 }

@@ -51,6 +51,10 @@ impl Courier for SoapCourier {
         Box::pin(async move { attempt.await.delivery })
     }
 
+    fn preview(&self, notice: &Notice) -> String {
+        shown(notice)
+    }
+
     fn attempt(&self, notice: Notice) -> Pin<Box<dyn Future<Output = Attempt> + Send>> {
         let client = self.client.clone();
         Box::pin(async move {

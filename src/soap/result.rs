@@ -46,7 +46,7 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
             _,
         ) => Unforeseen,
         // Operations staff's.
-        (R::AccountExists | R::HandedOut { .. } | R::User(_) | R::Billing(_), _) => Unforeseen,
+        (R::AccountExists | R::HandedOut { .. } | R::User(_) | R::Billing(_) | R::Alert(_), _) => Unforeseen,
         // S3's.
         (
             R::NoBucket

@@ -49,7 +49,7 @@ pub enum Event {
     StartSweep { sub_account: SubAccountId, size: u64 },
     /// An upload was refused for want of space.
     RefusedFull { sub_account: SubAccountId },
-    /// An alert was tried, delivered, given up or is to be sent again.
+    /// An alert was tried, delivered, given up or is to be sent again; number 0 is a new test.
     PutAlert { id: AlertId, row: AlertRow },
     /// A line of the audit log (JSON).
     Audit { entry: Vec<u8> },

@@ -9,6 +9,8 @@ use crate::domain::billing::{Booked, Money};
 
 /// Rows of a CRM's file at most.
 const CRM_ROWS_MAX: usize = 100_000;
+/// What a CSV in UTF-8 begins with, that spreadsheets know it.
+pub const MARK: &str = "\u{feff}";
 /// Past this a spreadsheet's numbers are not exact.
 const EXACT: i64 = 1 << 53;
 
@@ -49,8 +51,13 @@ impl From<String> for Cell {
 /// As CSV: UTF-8 with a mark, that spreadsheets know it, lines ended by CR LF. A text that a spreadsheet would take for
 /// a formula has an apostrophe before it.
 pub fn csv(sheet: &Sheet) -> Vec<u8> {
-    let mut out = String::from("\u{feff}");
-    for row in &sheet.rows {
+    (MARK.to_owned() + &csv_rows(&sheet.rows)).into_bytes()
+}
+
+/// Some rows of a CSV that begins with [`MARK`].
+pub fn csv_rows(rows: &[Vec<Cell>]) -> String {
+    let mut out = String::new();
+    for row in rows {
         for (at, cell) in row.iter().enumerate() {
             if at > 0 {
                 out.push(',');
@@ -67,7 +74,7 @@ pub fn csv(sheet: &Sheet) -> Vec<u8> {
         }
         out.push_str("\r\n");
     }
-    out.into_bytes()
+    out
 }
 
 fn quoted(out: &mut String, text: &str) {

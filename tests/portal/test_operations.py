@@ -78,20 +78,22 @@ def test_an_account_grows_and_is_closed_by_its_name_and_by_no_other(world, page)
     account = world.server.open_account(5, name="closing")
     camera = account.open_sub_account(1)
     camera.put(camera.record, "a.mp4", b"x" * 4096)
-    page.goto(f"{world.origin}/accounts/show?name=closing")
+    page.goto(f"{world.origin}/accounts/show?name=closing&tab=settings")
     page.fill("[name=space]", "6")
     page.click("form[action='/accounts/modify'] button.primary")
     assert page.locator("[role=status]").is_visible(), "it says that it is saved"
     assert account.space() == (6, 5)
 
-    page.fill("[name=typed]", "another")
+    page.goto(f"{world.origin}/accounts/show?name=closing&tab=state")
+    page.fill("[name=confirm]", "another")
     page.click("main button.danger")
-    assert page.locator("[role=alert]").first.is_visible()
+    assert page.locator("#confirm-help").is_visible()
     assert account.result("QueryUserSpace") == 0 and camera.get(camera.record, "a.mp4") == b"x" * 4096
 
-    text = page.locator("section:has(form[action='/accounts/close'])").inner_text()
-    assert "Sub-accounts 1 Files 1 · 4 KB Locked 0 · 0 B" in " ".join(text.split()), text
-    page.fill("[name=typed]", "closing")
+    text = " ".join(page.locator("section.confirm").inner_text().split())
+    for said in ("Sub-accounts 1 ", "Own buckets 0 ", "Files 1 · 4 KB", "Locked among them 0 · 0 B"):
+        assert said in text, text
+    page.fill("[name=confirm]", "closing")
     page.click("main button.danger")
     assert page.url.startswith(f"{world.origin}/accounts?") and page.locator("[role=status]").is_visible()
     assert account.result("QueryUserSpace") != 0

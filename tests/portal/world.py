@@ -28,7 +28,8 @@ class World:
 
     def fill(self):
         self.set_up()
-        self.account = self.server.open_account(400, name="江苏电信")
+        # Nobody listens there: alerts are tried in vain.
+        self.account = self.server.open_account(400, name="江苏电信", alert_url="http://127.0.0.1:9/alerts")
         self.server.open_account(40, name="浙江电信")
         for user, role in (("jiangsu-admin", "province"), ("jiangsu-viewer", "viewer"), ("shenji", "auditor")):
             account = self.account.name if role in ("province", "viewer") else ""
@@ -36,6 +37,7 @@ class World:
             self.sessions[role] = self.sign_in(user)
         self.cameras()
         self.shop()
+        self.alerts()
         return self
 
     def setup_code(self):
@@ -105,10 +107,17 @@ class World:
         shop.lock("2026/11/25/020.jpg")
         self.shop_ak = shop.ak
 
+    def alerts(self):
+        """An alert that was tried in vain, that somebody has seen and said something about."""
+        tried = lambda: [a for a in self.server.json("alerts", "list") if a["attempts"]]  # noqa: E731
+        self.alert = eventually(tried, what="an alert that was tried")[-1]["id"]
+        self.post("operations", "/alerts/acknowledge", id=self.alert, acknowledged="yes")
+        self.post("operations", "/alerts/comment", id=self.alert, text="已联系江苏电信：平台正在升级，18:00 后恢复。")
+
     def path(self, page):
         if not any(mark in page.path for mark in "{}"):
             return page.path
-        marks = {"ak": self.ak, "loop": self.loop, "shop": self.shop_ak, "day": self.day}
+        marks = {"ak": self.ak, "loop": self.loop, "shop": self.shop_ak, "day": self.day, "alert": self.alert}
         return page.path.format(account=requests.utils.quote(self.account.name), **marks)
 
     def end(self):

@@ -104,6 +104,11 @@ pub(in crate::engine) async fn keep_attempt(engine: &Engine, tried: Tried) {
     }
 }
 
+/// Who has acknowledged an alert. Blocks.
+pub(in crate::engine) fn acknowledged(engine: &Engine, id: AlertId) -> Result<Option<Said>> {
+    Ok(engine.inner.books.get::<AlertNoteRow>(&id.get())?.and_then(|note| note.acknowledged))
+}
+
 fn comment(said: Said) -> CommentView {
     CommentView { by: said.by, at_ms: said.at_ms, text: said.text }
 }

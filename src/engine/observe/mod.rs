@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub use self::attempts::{AttemptView, CommentView, NoteView};
-pub(super) use self::attempts::{Tried, keep_attempt};
+pub(super) use self::attempts::{Tried, acknowledged, keep_attempt};
 pub use self::cameras::{CameraView, SilentCamera};
 pub(super) use self::flush::{flush, step};
 pub use self::forecasts::{BoxForecast, Forecast, SpacePage, SpaceQuery, SpaceRow, SpaceSort};

@@ -1,6 +1,7 @@
 //! The engine on a disk that forgets, fails, fills and rots, held against a model of what was
 //! acknowledged. `KANDIAN_SEEDS=n` runs more seeds.
 
+mod alerts;
 mod audit;
 mod billing;
 mod crash;

@@ -111,10 +111,13 @@ fn what_a_close_would_take_is_counted_and_the_close_takes_it() {
             bytes: 13,
             locked_files: 1,
             locked_bytes: 4,
+            oldest_ms: contents.oldest_ms,
             last_upload_ms: contents.last_upload_ms,
         };
         assert_eq!(contents, counted);
-        assert!(contents.last_upload_ms.is_some());
+        // Files have the time of their upload, to the second.
+        let newest = contents.last_upload_ms.unwrap();
+        assert!(contents.oldest_ms.is_some_and(|oldest| oldest <= newest && newest - oldest < 1000));
         let province = user(&engine, "p", Role::Province, Some(ACCOUNT));
         assert!(engine.account_contents(&province, &named(ACCOUNT)).await.is_err());
         engine.close_account(&office, &named(ACCOUNT)).await.unwrap();

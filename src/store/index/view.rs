@@ -270,6 +270,11 @@ impl View {
         Ok(out)
     }
 
+    /// The second of a bucket's oldest file.
+    pub fn oldest(&self, bucket: BucketId) -> Result<Option<i64>, StoreError> {
+        Ok(time_counts::find(&self.rows(definitions::time_counts)?, bucket, 0)?.map(|(second, _)| second))
+    }
+
     /// Extents that wait to be punched.
     pub fn trash_len(&self) -> Result<u64, StoreError> {
         Ok(self.rows(definitions::trash)?.len()?)
@@ -301,15 +306,32 @@ impl View {
         Ok(None)
     }
 
-    /// Alerts that have come to their end, newest first.
-    pub fn alert_log(&self, most: usize) -> Result<Vec<(AlertId, AlertRow)>, StoreError> {
-        let table = self.rows(definitions::alert_log)?;
-        table
-            .iter()?
-            .rev()
-            .take(most)
-            .map(|e| e.map_err(StoreError::from).and_then(|(k, v)| alert_entry(k.value(), v.value())))
-            .collect()
+    /// Alerts older than `before`, newest first, while `more` says so; whether the end came. `of`: those that are pending
+    /// or given up, those that have come to their end.
+    pub fn alerts_before(
+        &self,
+        before: Option<AlertId>,
+        of: [bool; 2],
+        mut more: impl FnMut(AlertId, AlertRow) -> bool,
+    ) -> Result<bool, StoreError> {
+        let end = keys::alert(before.unwrap_or(AlertId::new(u64::MAX)));
+        let [open, ended] = [self.rows(definitions::outbox)?, self.rows(definitions::alert_log)?];
+        let mut tables = [open.range::<&[u8]>(..end.as_slice())?.rev(), ended.range::<&[u8]>(..end.as_slice())?.rev()];
+        let mut next = |at: usize| -> Result<Option<(AlertId, AlertRow)>, StoreError> {
+            let Some(table) = tables.get_mut(at).filter(|_| of.get(at) == Some(&true)) else { return Ok(None) };
+            let Some(entry) = table.next() else { return Ok(None) };
+            let (key, value) = entry?;
+            alert_entry(key.value(), value.value()).map(Some)
+        };
+        let mut heads = [next(0)?, next(1)?];
+        loop {
+            let at = usize::from(heads[0].as_ref().map(|(id, _)| *id) < heads[1].as_ref().map(|(id, _)| *id));
+            let Some((id, row)) = heads[at].take() else { return Ok(true) };
+            heads[at] = next(at)?;
+            if !more(id, row) {
+                return Ok(false);
+            }
+        }
     }
 
     /// The newest lines of the audit log: sequence, time, JSON.
