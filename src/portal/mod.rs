@@ -19,6 +19,7 @@ mod audit;
 mod billing;
 mod cameras;
 mod chart;
+mod files;
 mod form;
 mod guard;
 mod me;
@@ -33,6 +34,7 @@ mod show;
 mod sign_in;
 mod statistics;
 mod users;
+mod zip;
 
 use std::sync::Arc;
 
@@ -108,6 +110,7 @@ fn routes() -> Vec<Route> {
     all.extend(me::routes());
     all.extend(media::routes());
     all.extend(player::routes());
+    all.extend(zip::routes());
     all.extend(billing::routes());
     all
 }

@@ -258,6 +258,50 @@ def test_an_archive_over_the_api_has_a_manifest_that_is_right(world, shop):
     holds(answer.content, {key: shop.files[key] for key in keys})
 
 
+def test_an_archive_of_chosen_files_or_of_a_search_is_downloaded_and_its_sums_are_right(world, shop):
+    keys = ["店 一/|&=.html", "a/one.mp4", "a/flash.flv"]
+    for role in ("province", "viewer"):
+        answer = world.post(role, "/files/zip", file=[f"{shop.ak}|recording|{key}" for key in keys])
+        assert answer.headers["content-type"] == "application/zip"
+        assert re.fullmatch(
+            rf'attachment; filename="{shop.ak}-\d{{14}}\.zip"; filename\*=UTF-8\'\'{shop.ak}-\d{{14}}\.zip',
+            answer.headers["content-disposition"],
+        )
+        holds(answer.content, {key: shop.files[key] for key in keys})
+    found = world.post("province", "/files/zip", all=1, kind="recording", ak=shop.ak, day=world.day, name=".mp4")
+    clips = ["a/one.mp4", "a/two.mp4", "a/heavy.mp4", "a/long.mp4"]
+    with zipfile.ZipFile(io.BytesIO(found.content)) as packed:
+        assert sorted(packed.namelist()) == sorted([*clips, "SHA256SUMS", "manifest.csv"])
+    lines = {line["what"] for line in world.server.json("audit", "list") if f"{shop.ak} recording a/flash.flv" in line["target"]}
+    assert "DownloadFile" in lines
+
+
+def test_an_archive_that_cannot_be_is_refused_in_words(world, shop, new_tab):
+    token = world.get("province", "/api/v1/session").json()["form_token"]
+
+    def refused(role="province", **fields):
+        return requests.post(
+            f"{world.origin}/files/zip",
+            data={"token": token, **fields},
+            cookies={"kandian": world.sessions[role], "kandian-lang": "en"},
+            allow_redirects=False,
+            timeout=30,
+        )
+
+    for fields, status, words in [
+        ({}, 409, "No file is chosen"),
+        ({"file": shop.ak}, 400, "AK|recording|name"),
+        ({"file": f"{shop.ak}|recording|never"}, 404, "None of these files"),
+        ({"file": "NOSUCHKEY|recording|x"}, 404, ""),
+        ({"all": 1, "kind": "recording", "ak": shop.ak, "day": "x"}, 400, "No such day"),
+        ({"file": [f"{shop.ak}|recording|{n}" for n in range(1001)]}, 409, "1000"),
+    ]:
+        answer = refused(**fields)
+        assert answer.status_code == status and words in answer.text, (fields, answer.text[-900:])
+        assert answer.headers["content-type"].startswith("text/html")
+    assert refused("operations", file=f"{shop.ak}|recording|a/one.mp4").status_code == 403
+
+
 def test_the_command_line_finds_gets_packs_locks_and_deletes(world, shop):
     server = world.server
     found = server.json("file", "find", shop.ak, "--name", "TWO")
