@@ -217,6 +217,7 @@ pub(super) fn when_full(shell: &Shell, growth: &Growth) -> String {
     let lang = shell.lang;
     match growth.full_ms {
         _ if growth.left_bytes == 0 => lang.say("已满", "full").to_owned(),
+        None if growth.within_ms < 3_600_000 => lang.say("数据尚短，暂无预测", "too early to tell").to_owned(),
         None => lang.say("按此趋势不会写满", "never at this rate").to_owned(),
         Some(at) => {
             let seconds = u64::try_from(at.saturating_sub(shell.now) / 1000).unwrap_or(0);

@@ -56,6 +56,15 @@ impl Engine {
         zone_text(self.config().zone_minutes)
     }
 
+    /// The name of an account that is open, or was when it was last sampled; else its number.
+    pub(in crate::engine) fn name_of_account(&self, id: AccountId) -> Result<String> {
+        match self.billed(&self.inner.books, &BillingAccount::Number(id.get())) {
+            Ok((_, name)) => Ok(name),
+            Err(super::Error::Refused(_)) => Ok(format!("@{}", id.get())),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The number and the name of an account that is open, or was when it was last sampled.
     fn billed(&self, books: &Books, account: &BillingAccount) -> Result<(AccountId, String)> {
         let open = {

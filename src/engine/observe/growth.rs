@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::rows::{Counters, DayRow, UsedRow, day_of};
+use super::rows::{Counters, DayRow, HourRow, UsedRow, day_of};
 use super::sums::Sums;
 use crate::domain::forecast::{self, DAY_MS};
 use crate::domain::{AccountId, Refusal};
@@ -32,6 +32,8 @@ pub struct Growth {
     pub used_bytes: u64,
     /// What uploads may still take: of the disks, or of the account's space; bytes.
     pub left_bytes: u64,
+    /// How long a time the next two are measured over, ms: seven days, less of what is younger. Below an hour they are 0.
+    pub within_ms: u64,
     /// Bytes uploaded a day, over the last seven days.
     pub bytes_in_per_day: u64,
     /// The same less what was overwritten and deleted; negative where it empties.
@@ -71,6 +73,17 @@ impl Engine {
         Ok(space.saturating_mul(gigabyte).saturating_sub(used))
     }
 
+    /// When an account was opened, or the first hour that is known of the box, ms since 1970.
+    fn begun(&self, account: Option<AccountId>) -> Result<i64> {
+        if let Some(id) = account {
+            let catalog = self.inner.store.catalog.read();
+            return Ok(catalog.accounts.get(&id).ok_or(Refusal::NoAccount)?.created.millis());
+        }
+        let mut one = true;
+        let first = self.inner.books.scan::<HourRow>(&(0, 0), |_, _| std::mem::take(&mut one))?;
+        Ok(first.first().and_then(|((hour, _), _)| i64::try_from(*hour).ok()).unwrap_or(0).saturating_mul(3_600_000))
+    }
+
     /// Of an account, or of the box. Blocks.
     pub(super) fn growth(&self, account: Option<AccountId>, gathered: &Sums) -> Result<Growth> {
         let (now, zone, books) = (self.now(), self.config().zone_minutes, &self.inner.books);
@@ -87,9 +100,10 @@ impl Engine {
                 sum.add(&row);
             }
         }
-        let begun = first.map_or(now.millis(), begins);
-        let within = Duration::from_millis(u64::try_from(now.millis().saturating_sub(begun)).unwrap_or(0));
-        let a_day = |bytes: u64| forecast::per_day(bytes, within).unwrap_or(0);
+        // What is younger than its day is not measured from midnight.
+        let begun = first.map_or(now.millis(), begins).max(self.begun(account)?);
+        let within_ms = u64::try_from(now.millis().saturating_sub(begun)).unwrap_or(0);
+        let a_day = |bytes: u64| forecast::per_day(bytes, Duration::from_millis(within_ms)).unwrap_or(0);
         let (came, went) = (a_day(sum.bytes_in), a_day(sum.overwritten_bytes.saturating_add(sum.deleted_bytes)));
         let growth_per_day = i64::try_from(i128::from(came) - i128::from(went)).unwrap_or(i64::MAX);
         let lasts = u64::try_from(growth_per_day).ok().and_then(|growth| forecast::lasts(left_bytes, growth));
@@ -107,6 +121,7 @@ impl Engine {
         Ok(Growth {
             used_bytes,
             left_bytes,
+            within_ms,
             bytes_in_per_day: came,
             growth_per_day,
             full_ms: lasts.map(|ms| now.millis().saturating_add(ms)),

@@ -93,6 +93,8 @@ pub struct Top {
     pub name: String,
     /// A camera's account.
     pub account: String,
+    /// Whether it is closed by now.
+    pub closed: bool,
     /// Bytes uploaded.
     pub bytes_in: u64,
     /// Files uploaded.
@@ -321,14 +323,21 @@ impl Engine {
             }
         }
         let all = sums.into_iter().map(|(account, sum)| Top {
-            who: self.account_name(AccountId::new(account)),
+            who: account.to_string(),
             name: String::new(),
             account: String::new(),
+            closed: false,
             bytes_in: sum.bytes_in,
             uploads: sum.uploads(),
             refused: sum.refused(),
         });
-        Ok(by.cut(all.collect()))
+        let mut top = by.cut(all.collect());
+        for line in &mut top {
+            let id = AccountId::new(line.who.parse().unwrap_or(0));
+            line.closed = !self.inner.store.catalog.read().accounts.contains_key(&id);
+            line.who = self.name_of_account(id)?;
+        }
+        Ok(top)
     }
 
     fn top_cameras(&self, account: Option<AccountId>, by: TopBy) -> Vec<Top> {
@@ -339,6 +348,7 @@ impl Engine {
                 who: row.ak.clone(),
                 name: String::new(),
                 account: String::new(),
+                closed: false,
                 bytes_in: 0,
                 uploads: 0,
                 refused: 0,
@@ -357,6 +367,7 @@ impl Engine {
         for line in &mut top {
             if let Some((id, account)) = owners.get(&line.who) {
                 line.name = self.inner.observe.name(*id).name;
+                line.closed = !self.inner.store.catalog.read().sub_accounts.contains_key(id);
                 line.account = self.account_name(AccountId::new(*account));
             }
         }
@@ -468,6 +479,7 @@ mod tests {
             who: who.to_owned(),
             name: String::new(),
             account: String::new(),
+            closed: false,
             bytes_in,
             uploads: 0,
             refused,

@@ -75,12 +75,15 @@ fn a_month_is_sampled_issued_adjusted_and_settled_and_computed_again_it_has_the_
     runtime().block_on(async {
         november(&rig, &engine).await;
         let (operator, month) = (Caller::operator(), "2026-11".parse().unwrap());
+        let due = engine.overview(&operator).await.unwrap().to_issue.unwrap();
+        assert_eq!((due.month, due.accounts), (month, 1));
         let trial = engine.statement(&operator, &account(), month).await.unwrap();
         assert_eq!((trial.state, trial.over, trial.due_li), ("trial", true, Money::from_li(3000)));
         let line = &trial.statement.lines[0];
         assert_eq!((line.charge, line.hours, line.carried_hours), (Charge::PerGb, 720, 30));
         let issued = engine.issue_statement(&operator, &account(), month).await.unwrap();
         assert_eq!((issued.state, &issued.digest), ("issued", &trial.digest));
+        assert_eq!(engine.overview(&operator).await.unwrap().to_issue, None);
         assert_eq!(refusal(engine.issue_statement(&operator, &account(), month).await), BillingRefusal::Issued);
         assert_eq!(
             refusal(engine.issue_statement(&operator, &account(), month.next()).await),
