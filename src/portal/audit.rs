@@ -20,7 +20,7 @@ use crate::engine::{AuditLine, AuditQuery, AuditVerdict};
 use crate::wire::china_time::{self, Edge};
 
 /// Lines on a page.
-const PAGE: usize = 100;
+const PAGE: usize = 50;
 /// The fields of the filter.
 const FIELDS: [&str; 8] = ["who", "what", "target", "account", "outcome", "from", "to", "text"];
 
@@ -44,13 +44,10 @@ impl AuditPage {
         if self.shell.lang == Lang::Zh { chinese(what) } else { "" }
     }
 
-    fn tone(&self, line: &AuditLine) -> &'static str {
-        if line.entry.is_done() { "good" } else { "bad" }
-    }
-
-    fn outcome(&self, line: &AuditLine) -> String {
+    /// Why it was not done; empty for what was done.
+    fn why(&self, line: &AuditLine) -> String {
         match line.entry.outcome.as_str() {
-            "ok" | "0" => self.shell.say("成功", "done").to_owned(),
+            _ if line.entry.is_done() => String::new(),
             number if number.bytes().all(|b| b.is_ascii_digit()) => format!("Result {number}"),
             text => text.to_owned(),
         }
