@@ -11,6 +11,7 @@ mod office;
 mod openapi;
 mod refusal;
 mod routes;
+mod space;
 mod statistics;
 mod table;
 mod types;

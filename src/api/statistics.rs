@@ -79,7 +79,8 @@ fn format(query: Option<&str>) -> Result<Export, No> {
     Export::named(ending).ok_or_else(|| No::bad_request(format!("{ending:?} is no format; there are csv and xlsx")))
 }
 
-fn file(bytes: Vec<u8>, kind: &'static str) -> Response<Body> {
+/// Bytes to be kept.
+pub(super) fn file(bytes: Vec<u8>, kind: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -137,6 +137,31 @@ impl Books {
         Ok(rows)
     }
 
+    /// Rows from `from` (included) backwards, as long as `take` says so.
+    pub fn scan_back<R: Row>(
+        &self,
+        from: &R::Key,
+        mut take: impl FnMut(&R::Key, &R) -> bool,
+    ) -> Result<Vec<(R::Key, R)>, BooksError> {
+        let txn = self.db.begin_read().map_err(broken)?;
+        let table = match txn.open_table(Definition::new(R::TABLE)) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(broken(error)),
+        };
+        let mut rows = Vec::new();
+        for entry in table.range(..=from.to_bytes().as_slice()).map_err(broken)?.rev() {
+            let (key, value) = entry.map_err(broken)?;
+            let key = key_of::<R>(key.value())?;
+            let row = decode(value.value())?;
+            if !take(&key, &row) {
+                break;
+            }
+            rows.push((key, row));
+        }
+        Ok(rows)
+    }
+
     /// All rows of a kind.
     pub fn all<R: Row>(&self) -> Result<Vec<(R::Key, R)>, BooksError> {
         self.scan(&R::Key::first(), |_, _| true)

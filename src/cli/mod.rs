@@ -11,6 +11,7 @@ mod output;
 mod overview;
 mod reach;
 mod save;
+mod space;
 mod stats;
 mod status;
 mod sub_account;
@@ -63,6 +64,9 @@ enum Command {
     /// Recordings and pictures of a sub-account
     #[command(subcommand)]
     File(file::Command),
+    /// Space: who has what, when it is full, what is overwritten next, why files are gone
+    #[command(subcommand)]
+    Space(space::Command),
     /// Settlement: tariffs, samples, statements
     #[command(subcommand)]
     Billing(billing::Command),
@@ -143,6 +147,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Account(command)) => account::run(command, &load(&source)?).await,
         Some(Command::SubAccount(command)) => sub_account::run(command, &load(&source)?).await,
         Some(Command::File(command)) => file::run(command, &load(&source)?).await,
+        Some(Command::Space(command)) => space::run(command, &load(&source)?).await,
         Some(Command::Billing(command)) => billing::run(command, &load(&source)?).await,
         Some(Command::User(command)) => user::run(command, &load(&source)?).await,
         Some(Command::Status(json)) => status::run(json, &load(&source)?).await,
@@ -241,6 +246,14 @@ mod tests {
             "kandian user disable N",
             "kandian user enable N",
             "kandian user no-second-factor N",
+            "kandian space list --account N --state above --sort kept --find x --skip 5 --most 9 --json",
+            "kandian space list --csv",
+            "kandian space accounts --json",
+            "kandian space forecast AK --json",
+            "kandian space days AK --json",
+            "kandian space box --json",
+            "kandian space gone KEY --ak AK --from-ms 5 --to-ms 9 --json",
+            "kandian space gone --bucket B",
             "kandian status --json",
             "kandian alerts list --json",
             "kandian alerts resend 7",

@@ -1,12 +1,16 @@
 //! Charts, drawn here as SVG: no script, no style of their own. Each has a title and a description for who cannot see
 //! it, and [`Chart::html`] puts the numbers under it as a table. Colours are the classes `c1` to `c6` of the style.
 
+mod heat;
+
 use std::fmt::Write as _;
 
 use askama::filters::Safe;
 
 use super::show::{self, Html, escape};
 use super::text::Lang;
+
+pub(super) use self::heat::{Shade, heat_strip};
 
 /// How the numbers of a chart are written, and where its axis has ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

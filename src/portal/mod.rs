@@ -32,6 +32,7 @@ mod refused;
 mod shell;
 mod show;
 mod sign_in;
+mod space;
 mod statistics;
 mod users;
 mod zip;
@@ -105,6 +106,7 @@ fn routes() -> Vec<Route> {
     all.extend(account::routes());
     all.extend(alerts::routes());
     all.extend(cameras::routes());
+    all.extend(space::routes());
     all.extend(users::routes());
     all.extend(audit::routes());
     all.extend(me::routes());

@@ -33,6 +33,9 @@ PAGES = [
     Page("account-state", "/accounts/show?name={account}&tab=state", "operations"),
     Page("alerts", "/alerts", "operations"),
     Page("alert", "/alerts/show?id={alert}", "operations"),
+    Page("space-box", "/space", "operations"),
+    Page("space-account", "/space?account={account}", "operations"),
+    Page("space-gone-batches", "/space/gone?from=2026-01-01", "operations"),
     Page("users", "/users", "operations"),
     Page("me", "/me", "operations"),
     # the auditor
@@ -48,5 +51,13 @@ PAGES = [
     Page("player-viewer", "/recordings/play?ak={shop}&key=2026/11/25/clip-00.mp4", "viewer"),
     Page("file-gone", "/recordings/play?ak={shop}&key=2026/11/25/never.mp4", "province", 404),
     Page("province-statistics", "/statistics?period=12m", "province"),
+    Page("space", "/space", "province"),
+    Page("space-above", "/space?state=above&sort=used", "province"),
+    Page("space-next", "/space?view=next", "province"),
+    Page("space-days", "/space?view=days", "province"),
+    Page("space-none", "/space?find=no-such-camera", "viewer"),
+    Page("space-gone", "/space/gone?ak={loop}&key=0000.mp4", "province"),
+    Page("space-gone-there", "/space/gone?key=2026/11/25/clip-01.mp4", "province"),
+    Page("space-gone-unknown", "/space/gone?key=never.mp4", "viewer"),
     Page("viewer-me", "/me", "viewer"),
 ]

@@ -46,6 +46,8 @@ struct GoneTotalRow {
     bytes: u64,
     /// What went before is forgotten.
     cutoff_ms: i64,
+    /// Since when it is noted at all.
+    since_ms: i64,
 }
 
 impl crate::books::Row for GoneTotalRow {
@@ -203,7 +205,8 @@ fn prune(engine: &Engine) -> Result<()> {
             changes.remove::<CameraRow>(&id.get())?;
             changes.remove::<NameRow>(&id.get())?;
         }
-        changes.put(&0, &GoneTotalRow { bytes, cutoff_ms })?;
+        let since_ms = if total.since_ms == 0 { now.millis() } else { total.since_ms };
+        changes.put(&0, &GoneTotalRow { bytes, cutoff_ms, since_ms })?;
         Ok::<_, Error>(())
     })?;
     engine.inner.observe.forget(&forgotten);
@@ -216,6 +219,14 @@ fn cutoff(total: &GoneTotalRow, now: Timestamp, days: u32) -> i64 {
     let too_much = total.bytes > GONE_BYTES_MAX;
     let before = if too_much { total.cutoff_ms.saturating_add(DAY_MS) } else { total.cutoff_ms };
     by_age.max(before.min(now.millis()))
+}
+
+/// What went before this is not known, ms since 1970.
+pub fn known_from(engine: &Engine) -> Result<i64> {
+    let (now, days) = (engine.now(), engine.config().portal.gone_days);
+    let total: GoneTotalRow = engine.inner.books.get(&0)?.unwrap_or_default();
+    let since_ms = if total.since_ms == 0 { now.millis() } else { total.since_ms };
+    Ok(cutoff(&GoneTotalRow { bytes: 0, ..total }, now, days).max(since_ms))
 }
 
 type GoneKey = (u64, (u64, u64));
@@ -321,7 +332,7 @@ impl Observe {
         }
     }
 
-    fn bucket_name(&self, engine: &Engine, owner: SubAccountId, bucket: crate::domain::BucketId) -> String {
+    pub(super) fn bucket_name(&self, engine: &Engine, owner: SubAccountId, bucket: crate::domain::BucketId) -> String {
         let picture = slot_of(bucket) != crate::store::index::rows::slot(crate::domain::Media::Recording);
         {
             let catalog = engine.inner.store.catalog.read();
@@ -372,7 +383,7 @@ mod tests {
     #[test]
     fn too_much_of_the_past_goes_a_day_at_a_time() {
         let now = Timestamp::from_millis(1000 * DAY_MS);
-        let total = |bytes, day: i64| GoneTotalRow { bytes, cutoff_ms: day * DAY_MS };
+        let total = |bytes, day: i64| GoneTotalRow { bytes, cutoff_ms: day * DAY_MS, since_ms: 0 };
         assert_eq!(cutoff(&total(0, 0), now, 180), 820 * DAY_MS);
         assert_eq!(cutoff(&total(GONE_BYTES_MAX + 1, 820), now, 180), 821 * DAY_MS);
         assert_eq!(cutoff(&total(0, 821), now, 180), 821 * DAY_MS, "what is forgotten stays forgotten");

@@ -1,6 +1,6 @@
-//! What is to be expected of spaces: how far back they reach, when they are full, what the next overwrite takes.
+//! What is to be expected: of a sub-account, how far back it reaches, when it is full, what the next overwrite takes; of
+//! the box, when its disks are full.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,11 +8,13 @@ use serde::Serialize;
 use crate::domain::forecast;
 use crate::domain::{Action, AtTheEnd, ObjectId, Refusal, SubAccountId, Timestamp};
 use crate::engine::status::blocking;
-use crate::engine::{Caller, Engine, Result};
-use crate::store::catalog::{Inner as Catalog, SubAccount};
+use crate::engine::{Caller, Engine, Error, Result};
+use crate::store::index::view::View;
 
 /// Files of the next overwrite that are counted; past it the number is told as a least one.
 const COUNTED_MAX: usize = 10_000;
+/// Sub-accounts that are told of in one go.
+const FORECASTS_MAX: usize = 100;
 
 /// What is to be expected of a sub-account.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -59,161 +61,47 @@ pub struct BoxForecast {
     pub bytes_in_now: u64,
     /// Cameras gone silent.
     pub silent: u64,
-}
-
-/// How a page of spaces is sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SpaceSort {
-    /// The first to be full comes first.
-    #[default]
-    Full,
-    /// Those that reach back the least come first.
-    Kept,
-    /// The fullest first.
-    Used,
-    /// By account and AK.
-    Name,
-}
-
-impl std::str::FromStr for SpaceSort {
-    type Err = String;
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "full" => Ok(Self::Full),
-            "kept" => Ok(Self::Kept),
-            "used" => Ok(Self::Used),
-            "name" => Ok(Self::Name),
-            _ => Err(format!("{text:?} is no order; there are full, kept, used and name")),
-        }
-    }
-}
-
-/// Which spaces are asked for.
-#[derive(Clone, Debug, Default)]
-pub struct SpaceQuery {
-    /// Of this account.
-    pub account: Option<String>,
-    /// In this order.
-    pub sort: SpaceSort,
-    /// Only those that are used above so many percent.
-    pub above_percent: Option<u8>,
-    /// Leave out so many.
-    pub skip: usize,
-    /// At most so many.
-    pub most: usize,
-}
-
-/// The space of a sub-account, as bars show it.
-#[derive(Clone, Debug, Serialize)]
-pub struct SpaceRow {
-    /// S3AK.
-    pub ak: String,
-    /// What people call it.
-    pub name: String,
-    /// Where it is.
-    pub place: String,
-    /// Its account's name.
-    pub account: String,
-    /// Granted, bytes.
-    pub granted_bytes: u64,
-    /// Used, bytes, locked files among them.
+    /// What the disks hold at most, less their reserves.
+    pub capacity_bytes: u64,
+    /// Space promised to accounts.
+    pub promised_bytes: u64,
+    /// Space that accounts have handed out to sub-accounts.
+    pub handed_out_bytes: u64,
+    /// Stored, in sub-accounts and own buckets.
     pub used_bytes: u64,
-    /// Locked, bytes.
-    pub locked_bytes: u64,
-    /// Uploads under way, bytes.
-    pub reserved_bytes: u64,
-    /// Whether it overwrites its oldest files.
-    #[serde(rename = "loop")]
-    pub loops: bool,
-    /// Bytes a day over the last seven days.
-    pub bytes_per_day: Option<u64>,
-    /// When it is full, or begins to overwrite, ms since 1970.
-    pub full_ms: Option<i64>,
-    /// How far back it reaches once it overwrites, ms.
-    pub window_ms: Option<i64>,
-    /// Overwrites so far.
-    pub overwrites: u64,
-}
-
-/// A page of spaces.
-#[derive(Clone, Debug, Serialize)]
-pub struct SpacePage {
-    /// How many there are.
-    pub total: u64,
-    /// The page.
-    pub rows: Vec<SpaceRow>,
 }
 
 impl Engine {
-    fn space_row(&self, catalog: &Catalog, sub: &SubAccount, now: Timestamp) -> Option<SpaceRow> {
-        let settings = self.inner.store.catalog.settings();
-        let space = catalog.space(sub.id, settings.gigabyte)?;
-        let per_day = self.week(sub.id, now, sub.row.created);
-        let named = self.inner.observe.name(sub.id);
-        Some(SpaceRow {
-            ak: sub.row.ak.as_str().to_owned(),
-            name: named.name,
-            place: named.place,
-            account: catalog.accounts.get(&sub.row.account).map(|a| a.name.as_str().to_owned()).unwrap_or_default(),
-            granted_bytes: space.granted.get(),
-            used_bytes: space.used.get(),
-            locked_bytes: sub.stats.locked_bytes,
-            reserved_bytes: space.reserved.get(),
-            loops: space.at_the_end == AtTheEnd::Overwrite,
-            bytes_per_day: per_day,
-            full_ms: forecast::full_at(&settings.rules, &space, per_day, now).map(Timestamp::millis),
-            window_ms: forecast::window(&settings.rules, &space, sub.stats.locked_bytes, per_day),
-            overwrites: sub.stats.overwrites,
-        })
-    }
-
     /// Bytes a day over the last week.
-    fn week(&self, id: SubAccountId, now: Timestamp, since: Timestamp) -> Option<u64> {
+    pub(super) fn week(&self, id: SubAccountId, now: Timestamp, since: Timestamp) -> Option<u64> {
         let (bytes, within) = self.inner.observe.last_week(id, now, since);
         forecast::per_day(bytes, Duration::from_millis(u64::try_from(within).unwrap_or(0)))
-    }
-
-    /// A page of the sub-accounts' spaces.
-    pub async fn spaces(&self, caller: &Caller, query: SpaceQuery) -> Result<SpacePage> {
-        let scope = caller.must(Action::SeeSpace)?;
-        let now = self.now();
-        let catalog = self.inner.store.catalog.read();
-        let account = match &query.account {
-            None => scope,
-            Some(name) => {
-                let id = *catalog.names.get(name).ok_or(Refusal::NoAccount)?;
-                caller.must_on(Action::SeeSpace, id)?;
-                Some(id)
-            }
-        };
-        let subs = catalog.sub_accounts.values().filter(|sub| account.is_none_or(|id| id == sub.row.account));
-        let mut rows: Vec<SpaceRow> = subs.filter_map(|sub| self.space_row(&catalog, sub, now)).collect();
-        drop(catalog);
-        if let Some(percent) = query.above_percent {
-            rows.retain(|row| u128::from(row.used_bytes) * 100 > u128::from(row.granted_bytes) * u128::from(percent));
-        }
-        let never = i64::MAX;
-        match query.sort {
-            SpaceSort::Full => rows.sort_by_cached_key(|row| (row.full_ms.unwrap_or(never), row.ak.clone())),
-            SpaceSort::Kept => rows.sort_by_cached_key(|row| (row.window_ms.unwrap_or(never), row.ak.clone())),
-            SpaceSort::Used => rows.sort_by_cached_key(|row| {
-                let share = u128::from(row.used_bytes) * 1_000_000 / u128::from(row.granted_bytes.max(1));
-                (Reverse(share), row.ak.clone())
-            }),
-            SpaceSort::Name => rows.sort_by_cached_key(|row| (row.account.clone(), row.ak.clone())),
-        }
-        let total = rows.len() as u64;
-        Ok(SpacePage { total, rows: rows.into_iter().skip(query.skip).take(query.most).collect() })
     }
 
     /// What is to be expected of one sub-account.
     pub async fn forecast(&self, caller: &Caller, ak: &str) -> Result<Forecast> {
         let id = self.sub_account_for(caller, Action::SeeSpace, ak)?.id;
         let engine = self.clone();
-        blocking(move || engine.forecast_of(id)).await
+        blocking(move || engine.forecast_of(&engine.inner.store.view()?, id, COUNTED_MAX)).await
     }
 
-    fn forecast_of(&self, id: SubAccountId) -> Result<Forecast> {
+    /// What is to be expected of some sub-accounts, the rows of a page, in their order. Together they count as many
+    /// files as one does alone, so that a page has its answer in a few milliseconds.
+    pub async fn forecasts(&self, caller: &Caller, aks: &[String]) -> Result<Vec<Forecast>> {
+        let of = |ak: &String| self.sub_account_for(caller, Action::SeeSpace, ak).map(|sub| sub.id);
+        let ids = aks.iter().take(FORECASTS_MAX).map(of).collect::<Result<Vec<SubAccountId>>>()?;
+        let engine = self.clone();
+        blocking(move || {
+            let view = engine.inner.store.view()?;
+            let each = COUNTED_MAX / ids.len().max(1);
+            // One that was closed meanwhile is not told of.
+            let all = ids.into_iter().map(|id| engine.forecast_of(&view, id, each));
+            all.filter(|found| !matches!(found, Err(Error::Refused(Refusal::NoSubAccount)))).collect()
+        })
+        .await
+    }
+
+    fn forecast_of(&self, view: &View, id: SubAccountId, counted_max: usize) -> Result<Forecast> {
         let settings = self.inner.store.catalog.settings();
         let (now, sub, space) = {
             let catalog = self.inner.store.catalog.read();
@@ -223,8 +111,8 @@ impl Engine {
         };
         let per_day = self.week(id, now, sub.row.created);
         let next = forecast::next_overwrite(&settings.rules, &space, per_day, now);
-        let counted = if next.is_some() { COUNTED_MAX } else { 1 };
-        let oldest = self.inner.store.view()?.oldest_unlocked(id, ObjectId::new(u64::MAX), counted)?;
+        let counted = if next.is_some() { counted_max } else { 1 };
+        let oldest = view.oldest_unlocked(id, ObjectId::new(u64::MAX), counted)?;
         let oldest_ms = oldest.first().map(|(created, ..)| created.millis());
         let mut out = Forecast {
             ak: sub.row.ak.as_str().to_owned(),
@@ -247,7 +135,7 @@ impl Engine {
                 out.overwrite_files += 1;
                 out.overwrite_upto_ms = Some(created.millis());
             }
-            out.overwrite_more = all == COUNTED_MAX && out.overwrite_bytes < next.frees.get();
+            out.overwrite_more = all == counted_max && out.overwrite_bytes < next.frees.get();
         }
         Ok(out)
     }
@@ -256,6 +144,16 @@ impl Engine {
     pub async fn box_forecast(&self, caller: &Caller) -> Result<BoxForecast> {
         caller.must_everywhere(Action::SeeOverview)?;
         let silent = self.silent_cameras(caller).await?.len() as u64;
+        let disks = self.inner.store.volumes.disks();
+        let capacity_bytes = disks.iter().map(|(_, total, _, reserve, ..)| total.saturating_sub(*reserve)).sum();
+        let gigabyte = self.inner.store.catalog.settings().gigabyte.get();
+        let (promised, handed_out, used_bytes) = {
+            let catalog = self.inner.store.catalog.read();
+            let used = catalog.sub_accounts.values().map(|sub| sub.stats.used()).sum::<u64>();
+            let own = catalog.areas.values().map(|area| area.used).sum::<u64>();
+            let promised = catalog.accounts.values().map(|row| u64::from(row.space.get())).sum::<u64>();
+            (promised, catalog.handed_out.values().sum::<u64>(), used.saturating_add(own))
+        };
         let engine = self.clone();
         blocking(move || {
             let _still = engine.inner.observe.writing.read().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -275,6 +173,10 @@ impl Engine {
                 full_ms: growth.full_ms,
                 bytes_in_now,
                 silent,
+                capacity_bytes,
+                promised_bytes: promised.saturating_mul(gigabyte),
+                handed_out_bytes: handed_out.saturating_mul(gigabyte),
+                used_bytes,
             })
         })
         .await

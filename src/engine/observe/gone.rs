@@ -1,4 +1,4 @@
-//! Why is this file gone? Batches of files that went together, packed; and the search in them.
+//! Why is this file gone? Batches of files that went together, packed.
 //!
 //! A batch holds up to 500 files of one bucket that went for one reason at one asker's wish within a minute. Its files
 //! are sorted by key and packed (see [`pack`]): some 20 bytes a file where keys look alike. Its head says the smallest
@@ -9,94 +9,13 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
-use serde::Serialize;
 
-use super::rows::{GoneFilesRow, GoneRow};
-use crate::domain::{Action, BucketId, Refusal, SubAccountId};
-use crate::engine::status::blocking;
-use crate::engine::{Caller, Engine, Error, Result};
+use super::rows::GoneRow;
+use crate::domain::{BucketId, SubAccountId};
 use crate::store::witness::{Gone, WhyGone};
 
 /// Files of one batch.
 const BATCH_FILES: usize = 500;
-/// Heads of batches that one search looks at, at most.
-const LOOKED_AT_MAX: usize = 100_000;
-/// Batches that one search opens, at most.
-const OPENED_MAX: usize = 2_000;
-
-/// What is asked of the past.
-#[derive(Clone, Debug, Default)]
-pub struct GoneQuery {
-    /// Of this camera, closed ones too.
-    pub ak: Option<String>,
-    /// Of this bucket.
-    pub bucket: Option<String>,
-    /// This file, or, ending with `*`, those that begin so. Without it batches are listed.
-    pub key: Option<String>,
-    /// Gone from then on, ms since 1970.
-    pub from_ms: Option<i64>,
-    /// Gone until then, ms since 1970.
-    pub to_ms: Option<i64>,
-    /// Files, or batches, at most.
-    pub most: usize,
-}
-
-/// A file that is gone.
-#[derive(Clone, Debug, Serialize)]
-pub struct GoneFile {
-    /// The camera's AK; empty of an own bucket.
-    pub ak: String,
-    /// The bucket's name.
-    pub bucket: String,
-    /// Its key.
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-    /// When its upload was completed, ms since 1970.
-    pub created_ms: i64,
-    /// When it went, ms since 1970.
-    pub gone_ms: i64,
-    /// `overwrite`, `clear` (7.9), `asked` (S3 DELETE or a user), `closed`, `replaced` (another upload of its name).
-    pub why: String,
-    /// Who asked: an AK, `platform NAME`, `user NAME`, `operator`.
-    pub by: Option<String>,
-}
-
-/// Files that went together.
-#[derive(Clone, Debug, Serialize)]
-pub struct GoneBatch {
-    /// The camera's AK; empty of an own bucket.
-    pub ak: String,
-    /// The bucket's name.
-    pub bucket: String,
-    /// See [`GoneFile::why`].
-    pub why: String,
-    /// See [`GoneFile::by`].
-    pub by: Option<String>,
-    /// How many.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// When the first of them went, ms since 1970.
-    pub from_ms: i64,
-    /// When the last of them went, ms since 1970.
-    pub until_ms: i64,
-    /// When the oldest was made, ms since 1970.
-    pub oldest_ms: i64,
-    /// When the newest was made, ms since 1970.
-    pub newest_ms: i64,
-}
-
-/// What is known.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct GoneFound {
-    /// Where a key was asked for.
-    pub files: Vec<GoneFile>,
-    /// Where none was, the newest first.
-    pub batches: Vec<GoneBatch>,
-    /// Whether there may be more than this: the search came to its bound.
-    pub cut: bool,
-}
 
 /// A batch ready to be written.
 pub(super) struct Packed {
@@ -195,7 +114,12 @@ fn pack(from_ms: i64, files: &[&Gone]) -> Vec<u8> {
 }
 
 /// Key, size, creation, deletion; `None` where the bytes are none of ours.
-type Unpacked = Vec<(String, u64, i64, i64)>;
+pub(super) type Unpacked = Vec<(String, u64, i64, i64)>;
+
+/// The files of a row of `gone_files` whose batch begins at `from_ms`.
+pub(super) fn unfold(from_ms: i64, packed: &str) -> Option<Unpacked> {
+    unpack(from_ms, &BASE64_STANDARD_NO_PAD.decode(packed).ok()?)
+}
 
 fn unpack(from_ms: i64, packed: &[u8]) -> Option<Unpacked> {
     let mut input = Input(packed);
@@ -235,123 +159,6 @@ impl Input<'_> {
     }
 }
 
-/// What is looked for in a batch.
-struct Wanted {
-    text: String,
-    prefix: bool,
-}
-
-impl Wanted {
-    fn read(key: &str) -> Self {
-        match key.strip_suffix('*') {
-            Some(text) => Self { text: text.to_owned(), prefix: true },
-            None => Self { text: key.to_owned(), prefix: false },
-        }
-    }
-
-    fn is(&self, key: &str) -> bool {
-        if self.prefix { key.starts_with(&self.text) } else { key == self.text }
-    }
-
-    fn may_be_in(&self, row: &GoneRow) -> bool {
-        let not_after = row.first <= self.text || row.first.starts_with(&self.text);
-        not_after && row.last >= self.text
-    }
-}
-
-impl Engine {
-    /// Why files are gone: [`GoneQuery::key`]'s, or the batches of a time. Names of files are for those who may see
-    /// files. Known up to a minute ago.
-    pub async fn why_gone(&self, caller: &Caller, query: GoneQuery) -> Result<GoneFound> {
-        let scope = caller.must(Action::SeeFiles)?;
-        let owners = self.inner.observe.owners(|row| {
-            scope.is_none_or(|own| own.get() == row.account)
-                && query.ak.as_ref().is_none_or(|ak| *ak == row.ak)
-                && query.bucket.as_ref().is_none_or(|name| *name == row.record_bucket || *name == row.picture_bucket)
-        });
-        if owners.is_empty() && (query.ak.is_some() || query.bucket.is_some()) {
-            return Err(if query.ak.is_some() { Refusal::NoSubAccount } else { Refusal::NoBucket }.into());
-        }
-        let engine = self.clone();
-        blocking(move || engine.look_for(&query, &owners)).await
-    }
-
-    fn look_for(&self, query: &GoneQuery, owners: &[(SubAccountId, String)]) -> Result<GoneFound> {
-        let books = &self.inner.books;
-        let wanted = query.key.as_deref().map(Wanted::read);
-        let from = u64::try_from(query.from_ms.unwrap_or(0)).unwrap_or(0);
-        let to = query.to_ms.unwrap_or(i64::MAX);
-        let mut found = GoneFound::default();
-        let (mut looked_at, mut opened) = (0, 0);
-        for (owner, ak) in owners {
-            let rows = books.scan::<GoneRow>(&(owner.get(), (from, 0)), |key, row| {
-                looked_at += 1;
-                key.0 == owner.get() && row.from_ms <= to && looked_at <= LOOKED_AT_MAX
-            })?;
-            for (key, row) in rows {
-                if query.bucket.as_ref().is_some_and(|name| *name != row.bucket) {
-                    continue;
-                }
-                let Some(wanted) = &wanted else {
-                    found.batches.push(batch(ak, key.1.0, row));
-                    continue;
-                };
-                if !wanted.may_be_in(&row) {
-                    continue;
-                }
-                opened += 1;
-                if opened > OPENED_MAX || found.files.len() >= query.most {
-                    found.cut = true;
-                    break;
-                }
-                let packed: Option<GoneFilesRow> = books.get(&key)?;
-                let files = packed.and_then(|p| BASE64_STANDARD_NO_PAD.decode(p.packed).ok());
-                let files = files.and_then(|bytes| unpack(row.from_ms, &bytes));
-                let files = files.ok_or_else(|| Error::Broken("a batch of files that are gone is damaged".into()))?;
-                for (key, size, created_ms, gone_ms) in files {
-                    if wanted.is(&key) && gone_ms <= to && u64::try_from(gone_ms).unwrap_or(0) >= from {
-                        found.files.push(GoneFile {
-                            ak: ak.clone(),
-                            bucket: row.bucket.clone(),
-                            key,
-                            size,
-                            created_ms,
-                            gone_ms,
-                            why: row.why.clone(),
-                            by: row.by.clone(),
-                        });
-                    }
-                }
-            }
-            if looked_at > LOOKED_AT_MAX {
-                found.cut = true;
-                break;
-            }
-        }
-        found.files.sort_by_key(|file| std::cmp::Reverse(file.gone_ms));
-        found.batches.sort_by_key(|batch| std::cmp::Reverse(batch.until_ms));
-        found.cut |= found.files.len() > query.most || found.batches.len() > query.most;
-        found.files.truncate(query.most);
-        found.batches.truncate(query.most);
-        Ok(found)
-    }
-}
-
-fn batch(ak: &str, until: u64, row: GoneRow) -> GoneBatch {
-    GoneBatch {
-        ak: ak.to_owned(),
-        bucket: row.bucket,
-        why: row.why,
-        by: row.by,
-        files: row.files,
-        bytes: row.bytes,
-        from_ms: row.from_ms,
-        until_ms: i64::try_from(until).unwrap_or(i64::MAX),
-        oldest_ms: row.oldest_ms,
-        newest_ms: row.newest_ms,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,16 +189,6 @@ mod tests {
         let files = BASE64_STANDARD_NO_PAD.decode(&packed[1].files).unwrap();
         let files = unpack(packed[1].row.from_ms, &files).unwrap();
         assert_eq!(files[7], ("2026/11/25/camera-000507.mp4".to_owned(), 77, 1_764_030_420_000, 1_765_000_000_000));
-    }
-
-    #[test]
-    fn a_batch_is_opened_only_where_the_file_may_be_in_it() {
-        let row = GoneRow { first: "b/1".to_owned(), last: "b/9".to_owned(), ..GoneRow::default() };
-        for (key, may) in [("b/5", true), ("b/1", true), ("b/9", true), ("a", false), ("c", false), ("b/*", true)] {
-            assert_eq!(Wanted::read(key).may_be_in(&row), may, "{key}");
-        }
-        assert!(!Wanted::read("c*").may_be_in(&row));
-        assert!(Wanted::read("b*").is("b/5") && !Wanted::read("b").is("b/5"));
     }
 
     proptest! {

@@ -8,6 +8,7 @@
 
 mod attempts;
 mod cameras;
+mod days;
 mod flush;
 mod forecasts;
 mod gone;
@@ -15,7 +16,10 @@ mod growth;
 mod overview;
 mod rows;
 mod series;
+mod space_csv;
+mod spaces;
 mod sums;
+mod why_gone;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -23,13 +27,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 pub use self::attempts::{AttemptView, CommentView, NoteView};
 pub(super) use self::attempts::{Tried, acknowledged, keep_attempt};
 pub use self::cameras::{CameraView, SilentCamera};
+pub use self::days::{CameraDay, CameraDays};
 pub(super) use self::flush::{flush, step};
-pub use self::forecasts::{BoxForecast, Forecast, SpacePage, SpaceQuery, SpaceRow, SpaceSort};
-pub use self::gone::{GoneBatch, GoneFile, GoneFound, GoneQuery};
+pub use self::forecasts::{BoxForecast, Forecast};
 pub use self::growth::{Growth, UsedPoint};
 pub use self::overview::{Ingest, Overview, ToIssue};
 pub use self::rows::Counters;
 pub use self::series::{Period, Point, Series, Top, TopBy};
+pub use self::spaces::{
+    AccountSpace, AccountSpacePage, SpacePage, SpaceQuery, SpaceRow, SpaceSort, SpaceState, SpaceSums,
+};
+pub use self::why_gone::{GoneBatch, GoneFile, GoneFound, GoneQuery, ThereFile};
 
 pub(super) use self::rows::NameRow as Named;
 use self::rows::{CameraRow, NameRow, RefusalRow, hour_of};

@@ -9,6 +9,7 @@ mod expiry;
 mod faults;
 mod media;
 mod observe;
+mod observe_space;
 mod office;
 mod own_buckets;
 mod rig;
