@@ -23,6 +23,11 @@ const HOURS_KEPT: u64 = 60 * 24;
 const DAYS_KEPT: u64 = 396;
 const MONTHS_KEPT: u64 = 36;
 const CAMERA_DAYS_KEPT: u64 = 60;
+/// Owners whose counters go into one change, at least where there are so many: the change of 10,000 takes half a second,
+/// and pages with counters wait for it.
+const WRITTEN_AT_ONCE: usize = 300;
+/// Between two changes.
+const BREATH: std::time::Duration = std::time::Duration::from_millis(3);
 /// Attempts to deliver alerts are kept for 13 months.
 const ATTEMPTS_KEPT_MS: i64 = 396 * DAY_MS;
 /// What has served its time is looked for this often.
@@ -66,10 +71,19 @@ pub async fn step(engine: Engine) -> Result<Step> {
 pub fn flush(engine: &Engine, runs: bool) -> Result<()> {
     let inner = &engine.inner;
     inner.observe.know(engine);
-    let seen = {
+    let (mut part, mut unnamed) = (0, 0);
+    while part < PARTS {
+        if part > 0 {
+            // Who waits to read comes in between: a lock that is taken again at once would let nobody in.
+            std::thread::sleep(BREATH);
+        }
         let _writing = inner.observe.writing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = Vec::new();
+        while part < PARTS && taken.len() < WRITTEN_AT_ONCE {
+            inner.observe.take(part, &mut taken);
+            part += 1;
+        }
         let seen = inner.store.bells.witness.take();
-        let taken = inner.observe.take();
         let now = engine.now();
         let mark = runs && inner.observe.is_new_hour(now);
         if (mark || !(taken.is_empty() && seen.gone.is_empty() && seen.raised.is_empty()))
@@ -80,10 +94,10 @@ pub fn flush(engine: &Engine, runs: bool) -> Result<()> {
             return Err(error);
         }
         inner.observe.written(now, &taken, mark);
-        seen
-    };
-    if seen.unnamed > 0 {
-        tracing::warn!(files = seen.unnamed, "more files were deleted at once than their names could be kept");
+        unnamed += seen.unnamed;
+    }
+    if unnamed > 0 {
+        tracing::warn!(files = unnamed, "more files were deleted at once than their names could be kept");
     }
     prune(engine)
 }
@@ -304,18 +318,14 @@ impl Observe {
         self.came(now, bytes, files);
     }
 
-    fn take(&self) -> Vec<Taken> {
-        let mut out = Vec::new();
-        for at in 0..PARTS {
-            let mut part = self.parts[at].lock().unwrap_or_else(PoisonError::into_inner);
-            for (owner, camera) in part.iter_mut() {
-                if camera.dirty || !camera.pending.is_empty() {
-                    let row = std::mem::take(&mut camera.dirty).then(|| camera.row.clone());
-                    out.push(Taken { owner: *owner, pending: std::mem::take(&mut camera.pending), row });
-                }
+    /// What has gathered in a part.
+    fn take(&self, at: usize, out: &mut Vec<Taken>) {
+        for (owner, camera) in self.part_at(at).iter_mut() {
+            if camera.dirty || !camera.pending.is_empty() {
+                let row = std::mem::take(&mut camera.dirty).then(|| camera.row.clone());
+                out.push(Taken { owner: *owner, pending: std::mem::take(&mut camera.pending), row });
             }
         }
-        out
     }
 
     fn put_back(&self, taken: Vec<Taken>) {

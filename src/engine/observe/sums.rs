@@ -108,6 +108,12 @@ impl Observe {
         sums
     }
 
+    /// Counters of how many owners are not written yet.
+    #[cfg(test)]
+    pub(in crate::engine) fn gathered_now(&self, engine: &Engine) -> usize {
+        self.gathered(engine).cameras.len()
+    }
+
     /// Whose account each of them is; 0 of nobody's.
     pub(super) fn accounts(
         &self,

@@ -66,6 +66,34 @@ fn counters_are_written_down_and_survive_a_restart() {
 }
 
 #[test]
+fn a_minute_of_many_cameras_is_written_in_several_changes_and_nothing_is_left() {
+    const CAMERAS: u64 = 700;
+    let rig = Rig::new(12, GB);
+    runtime().block_on(async {
+        let engine = rig.open().unwrap();
+        open_account(&engine, 100_000).await;
+        for number in 0..CAMERAS {
+            let sub = open_sub(&engine, 1).await;
+            for _ in 0..=number % 3 {
+                engine.refused(Some(sub.access_key.as_str()), "QuotaExceeded");
+            }
+        }
+        observe::flush_now(&engine);
+        let gathered = engine.inner.observe.gathered_now(&engine);
+        assert_eq!(gathered, 0, "everything is in the books");
+        // One camera of each third was refused once, twice, three times.
+        let refused = (0..CAMERAS).map(|number| number % 3 + 1).sum::<u64>();
+        let all = engine.statistics(&operator(), None, Period::Day, TopBy::Bytes).await.unwrap();
+        assert_eq!(all.total.refused(), refused);
+        engine.close().await.unwrap();
+        let engine = rig.open().unwrap();
+        let all = engine.statistics(&operator(), None, Period::Month, TopBy::Bytes).await.unwrap();
+        assert_eq!(all.total.refused(), refused);
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
 fn what_gathers_counts_once_whether_it_is_written_or_not_and_a_time_without_the_box_is_a_gap() {
     let rig = Rig::new(8, GB);
     runtime().block_on(async {
