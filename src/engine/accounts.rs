@@ -143,14 +143,8 @@ impl Engine {
         let engine = self.clone();
         blocking(move || {
             let (mut contents, buckets) = engine.contents_of(id);
-            let view = engine.inner.store.view()?;
-            for bucket in buckets {
-                let oldest = view.oldest(bucket)?.map(|second| Timestamp::from_seconds(second).millis());
-                contents.oldest_ms = match (contents.oldest_ms, oldest) {
-                    (Some(one), Some(other)) => Some(one.min(other)),
-                    (one, other) => one.or(other),
-                };
-            }
+            let oldest = engine.inner.store.view()?.oldest(&buckets)?;
+            contents.oldest_ms = oldest.map(|second| Timestamp::from_seconds(second).millis());
             Ok(contents)
         })
         .await

@@ -6,7 +6,7 @@ use super::apply::{object_key, unlocked_key, unlocked_value};
 use super::rows::{AlertRow, ObjectRow, PartRow, Row, TrashRow, UploadRow};
 use super::{Definition, after_prefix, definitions, keys, meta, time_counts};
 use crate::domain::{AlertId, BucketId, Bytes, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId};
-use crate::store::codec::{Decoder, Malformed};
+use crate::store::codec::{Decoder, Malformed, unordered};
 use crate::store::error::StoreError;
 use crate::store::volume::record::Segment;
 
@@ -270,9 +270,20 @@ impl View {
         Ok(out)
     }
 
-    /// The second of a bucket's oldest file.
-    pub fn oldest(&self, bucket: BucketId) -> Result<Option<i64>, StoreError> {
-        Ok(time_counts::find(&self.rows(definitions::time_counts)?, bucket, 0)?.map(|(second, _)| second))
+    /// The second of the oldest file of all these buckets: one look-up a bucket.
+    pub fn oldest(&self, buckets: &[BucketId]) -> Result<Option<i64>, StoreError> {
+        let table = self.rows(definitions::by_time)?;
+        let mut oldest: Option<i64> = None;
+        for bucket in buckets {
+            let [from, to] = [0, 1].map(|next| keys::number(bucket.get() + next));
+            let Some(first) = table.range(from.as_slice()..to.as_slice())?.next() else { continue };
+            let first = first?.0;
+            let mut input = Decoder::new(first.value(), "time key");
+            input.raw(8)?;
+            let second = unordered(input.u64()?);
+            oldest = Some(oldest.map_or(second, |oldest| oldest.min(second)));
+        }
+        Ok(oldest)
     }
 
     /// Extents that wait to be punched.
