@@ -107,6 +107,11 @@ impl Rules {
         space.at_the_end == AtTheEnd::Overwrite && space.used.above(self.overwrite, space.granted)
     }
 
+    /// What the overwrite has to free that is due now; `None` where none is.
+    pub fn overwrite_now(&self, space: &Space) -> Option<Bytes> {
+        self.overwrite_is_due(space).then(|| self.sweep_size(space, space.used.saturating_sub(space.granted)))
+    }
+
     /// The threshold of alert 2.
     fn nearly_full_at(&self, at_the_end: AtTheEnd) -> Percent {
         match at_the_end {
@@ -180,6 +185,44 @@ impl Episode {
     }
 }
 
+/// The overwrites that a space sets off one after another until none is due: what each of its files, the oldest
+/// unlocked one first, comes to.
+#[derive(Clone, Debug)]
+pub struct Overwrites {
+    rules: Rules,
+    space: Space,
+    left: Bytes,
+}
+
+impl Overwrites {
+    /// Of this space; `under_way` is what an overwrite that has begun has yet to free.
+    pub fn new(rules: Rules, space: Space, under_way: Bytes) -> Self {
+        let mut all = Self { rules, space, left: Bytes::ZERO };
+        if space.at_the_end == AtTheEnd::Overwrite {
+            all.left = under_way;
+            all.look();
+        }
+        all
+    }
+
+    /// Whether the next file goes, which has so many bytes.
+    pub fn takes(&mut self, size: Bytes) -> bool {
+        if self.left == Bytes::ZERO {
+            return false;
+        }
+        self.space.used = self.space.used.saturating_sub(size);
+        self.left = self.left.saturating_sub(size);
+        self.look();
+        true
+    }
+
+    fn look(&mut self) {
+        if self.left == Bytes::ZERO {
+            self.left = self.rules.overwrite_now(&self.space).unwrap_or(Bytes::ZERO);
+        }
+    }
+}
+
 /// Takes the oldest first until `wanted` is freed; says what was taken and how much that frees.
 pub fn plan_sweep<T>(wanted: Bytes, oldest_unlocked: impl IntoIterator<Item = (T, Bytes)>) -> (Vec<T>, Bytes) {
     let mut freed = Bytes::ZERO;
@@ -236,6 +279,20 @@ mod tests {
         let s = space(100, 95, AtTheEnd::Overwrite);
         assert_eq!(rules.nearly_full(Episode::Armed, &s, false, false).1, Step::Nothing);
         assert_eq!(rules.nearly_full(Episode::Armed, &s, true, false).1, Step::Raise);
+    }
+
+    #[test]
+    fn one_overwrite_follows_another_until_none_is_due() {
+        let files = |granted, used, end, under_way| {
+            let mut all = Overwrites::new(Rules::default(), space(granted, used, end), Bytes::new(under_way));
+            (0..100).take_while(|_| all.takes(Bytes::new(10))).count()
+        };
+        // 20 % of the space, or what is above it where that is more.
+        assert_eq!(files(1000, 901, AtTheEnd::Overwrite, 0), 20);
+        assert_eq!(files(100, 500, AtTheEnd::Overwrite, 0), 40 + 2, "at 100 of 100 another is due");
+        assert_eq!(files(1000, 900, AtTheEnd::Overwrite, 0), 0);
+        assert_eq!(files(1000, 900, AtTheEnd::Overwrite, 35), 4, "what has begun comes to its end");
+        assert_eq!(files(100, 500, AtTheEnd::Stop, 35), 0);
     }
 
     proptest! {

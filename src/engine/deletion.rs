@@ -158,7 +158,7 @@ impl Engine {
     /// 7.9: deletes every unlocked file of both buckets that was there when the call began, and
     /// arms the alerts. Done when it returns.
     pub async fn clear_sub_account_files(&self, caller: &Caller, sub: &SubAccountRef) -> Result<()> {
-        caller.acting(Action::ManageSubAccounts)?;
+        self.account_for(caller, Action::ManageSubAccounts, sub)?;
         let (id, by) = (sub.id, self.who_asks(caller));
         let upto = self
             .change(false, move |apply| {

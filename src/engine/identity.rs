@@ -102,6 +102,19 @@ impl Engine {
         Ok(SubAccountRef { id })
     }
 
+    /// The account of a sub-account in which the caller may do this.
+    pub(super) fn account_for(&self, caller: &Caller, action: Action, sub: &SubAccountRef) -> Result<AccountId> {
+        let account = self.inner.store.catalog.read().sub_accounts.get(&sub.id).map(|sub| sub.row.account);
+        match account {
+            Some(account) => caller.must_act_on(action, account).map(|()| account),
+            // Closed since: who may do it nowhere is not told even that.
+            None => match &caller.who {
+                Who::Platform { .. } => Err(Refusal::NoSubAccount.into()),
+                _ => caller.must(action).and(Err(Refusal::NoSubAccount.into())),
+            },
+        }
+    }
+
     /// The buckets that the caller may see, by name.
     pub fn buckets(&self, caller: &Caller) -> Result<Vec<BucketRef>> {
         let catalog = self.inner.store.catalog.read();
@@ -166,6 +179,14 @@ impl Caller {
         match self.must(action)? {
             Some(own) if own != account => Err(Refusal::Forbidden.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether a platform acts for `account`, or this may be done in it.
+    pub(super) fn must_act_on(&self, action: Action, account: AccountId) -> Result<()> {
+        match &self.who {
+            Who::Platform { account: own } if *own == account => Ok(()),
+            _ => self.must_on(action, account),
         }
     }
 

@@ -15,6 +15,7 @@ mod media;
 mod multipart;
 pub mod observe;
 mod pins;
+mod preview;
 mod reconcilers;
 mod request_ids;
 mod second_factor;
@@ -42,6 +43,7 @@ pub use media::{
     ByteStream, Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason,
     Packed, Played, Reading,
 };
+pub use preview::{Goes, SpaceChange, SpacePreview};
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
 pub use survive::Abandoned;
@@ -49,7 +51,7 @@ pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountContents, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion,
     Credential, Damage, DeleteCondition, DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount,
-    NewObject, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search,
+    NewObject, NewSubAccount, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search,
     SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation,
     loops,
 };

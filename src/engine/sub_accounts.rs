@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::identity::sk_context;
-use super::{Caller, Engine, Error, OpenedSubAccount, Result, SubAccountRef, SubAccountSpace, UserSpace, refuse};
-use crate::domain::{AccessKey, Action, AtTheEnd, BucketName, Gigabytes, Refusal, Secret, SubAccountId};
+use super::{
+    Caller, Engine, Error, NewSubAccount, OpenedSubAccount, Result, SubAccountRef, SubAccountSpace, UserSpace, refuse,
+};
+use crate::domain::{AccessKey, AccountId, Action, AtTheEnd, BucketName, Gigabytes, Refusal, Secret, SubAccountId};
 use crate::store::event::Event;
 use crate::store::index::rows::SubAccountRow;
 
@@ -39,6 +41,28 @@ impl Engine {
     /// 7.2.
     pub async fn open_sub_account(&self, caller: &Caller, space: Gigabytes) -> Result<OpenedSubAccount> {
         let account = caller.acting(Action::ManageSubAccounts)?;
+        self.open_in(account, space, AtTheEnd::Stop).await
+    }
+
+    /// Opens a sub-account with all that people say of it: of the caller's account, or of the one that is named.
+    pub async fn add_sub_account(&self, caller: &Caller, new: NewSubAccount) -> Result<OpenedSubAccount> {
+        let account = match &new.account {
+            None => caller.acting(Action::ManageSubAccounts)?,
+            Some(name) => {
+                caller.must(Action::ManageSubAccounts)?;
+                let account = self.account_id(name)?;
+                caller.must_on(Action::ManageSubAccounts, account)?;
+                account
+            }
+        };
+        let opened = self.open_in(account, new.space, new.at_the_end).await?;
+        if !(new.name.trim().is_empty() && new.place.trim().is_empty()) {
+            self.name_camera(caller, opened.access_key.as_str(), &new.name, &new.place).await?;
+        }
+        Ok(opened)
+    }
+
+    async fn open_in(&self, account: AccountId, space: Gigabytes, at_the_end: AtTheEnd) -> Result<OpenedSubAccount> {
         let (access_key, secret) = self.new_key()?;
         let (record_bucket, picture_bucket) = (self.new_bucket("rec")?, self.new_bucket("pic")?);
         let row = SubAccountRow {
@@ -46,7 +70,7 @@ impl Engine {
             ak: access_key.clone(),
             sk: self.seal(&sk_context(access_key.as_str()), &secret),
             space,
-            at_the_end: AtTheEnd::Stop,
+            at_the_end,
             record_bucket: record_bucket.clone(),
             picture_bucket: picture_bucket.clone(),
             created: self.now(),
@@ -74,7 +98,7 @@ impl Engine {
     /// 7.3. The key is dead and the space handed back when it returns; the files go in the
     /// background.
     pub async fn close_sub_account(&self, caller: &Caller, sub: &SubAccountRef) -> Result<()> {
-        caller.acting(Action::ManageSubAccounts)?;
+        self.account_for(caller, Action::ManageSubAccounts, sub)?;
         self.close_by_id(sub.id).await
     }
 
@@ -99,7 +123,7 @@ impl Engine {
 
     /// 7.5. Smaller than what is used is allowed; the rules of space do the rest.
     pub async fn modify_sub_account_space(&self, caller: &Caller, sub: &SubAccountRef, space: Gigabytes) -> Result<()> {
-        let account = caller.acting(Action::ManageSubAccounts)?;
+        let account = self.account_for(caller, Action::ManageSubAccounts, sub)?;
         let id = sub.id;
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |apply| {
@@ -129,7 +153,7 @@ impl Engine {
         sub: &SubAccountRef,
         at_the_end: AtTheEnd,
     ) -> Result<()> {
-        caller.acting(Action::ManageSubAccounts)?;
+        self.account_for(caller, Action::ManageSubAccounts, sub)?;
         let id = sub.id;
         self.change(false, move |apply| match apply.sub_account(id)? {
             Some(_) => Ok(vec![Event::SetAtTheEnd { sub_account: id, at_the_end }]),

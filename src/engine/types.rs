@@ -299,6 +299,21 @@ pub struct OpenedSubAccount {
     pub picture_bucket: BucketName,
 }
 
+/// What is said to open a sub-account on a page, over the API or on the command line.
+#[derive(Clone, Debug)]
+pub struct NewSubAccount {
+    /// Of this account; of the caller's where `None`.
+    pub account: Option<AccountName>,
+    /// Its space.
+    pub space: Gigabytes,
+    /// What happens when it is full.
+    pub at_the_end: AtTheEnd,
+    /// What people call the camera; may be empty.
+    pub name: String,
+    /// Where it is; may be empty.
+    pub place: String,
+}
+
 /// 7.7: what is searched for.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::rows::{CameraRow, NameRow, day_of};
+use super::rows::{CameraDayRow, CameraRow, Counters, NameRow, day_of};
 use super::{Observe, cut};
 use crate::domain::forecast::{cadence, patience};
 use crate::domain::{Action, SubAccountId, Timestamp};
@@ -15,6 +15,8 @@ use crate::engine::{Caller, Engine, Error, Result};
 
 /// Characters of a camera's name, and of its place.
 const NAME_CHARS_MAX: usize = 60;
+/// Days of a camera that are kept.
+const DAYS_MAX: u32 = 60;
 
 /// A camera as its users see it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -76,6 +78,16 @@ pub struct SilentCamera {
     pub refused: Option<String>,
 }
 
+/// What a camera did on one day.
+#[derive(Clone, Debug, Serialize)]
+pub struct CameraDay {
+    /// The day in the configured zone, `2026-11-25`.
+    pub day: String,
+    /// What it did.
+    #[serde(flatten)]
+    pub counters: Counters,
+}
+
 impl Observe {
     /// What people call a camera.
     pub(in crate::engine) fn name(&self, id: SubAccountId) -> NameRow {
@@ -109,6 +121,11 @@ impl Observe {
         self.part(id).get(&id).map(|camera| camera.row.clone()).unwrap_or_default()
     }
 
+    /// Looks at what is known of a camera, under its lock.
+    pub(super) fn with_row<T>(&self, id: SubAccountId, look: impl FnOnce(Option<&CameraRow>) -> T) -> T {
+        look(self.part(id).get(&id).map(|camera| &camera.row))
+    }
+
     /// As [`CameraRow::last_week`].
     pub(super) fn last_week(&self, id: SubAccountId, now: Timestamp, since: Timestamp) -> (u64, i64) {
         self.part(id).get(&id).map_or((0, 0), |camera| camera.row.last_week(now, since))
@@ -116,7 +133,7 @@ impl Observe {
 }
 
 /// Since when a camera is silent, and its cadence.
-fn silent(row: &CameraRow, last_upload: Option<i64>, now: Timestamp, factor: u32) -> Option<(i64, u32)> {
+pub(super) fn silent(row: &CameraRow, last_upload: Option<i64>, now: Timestamp, factor: u32) -> Option<(i64, u32)> {
     let (cadence, last) = (cadence(&row.gaps)?, last_upload?);
     let quiet = now.since(Timestamp::from_millis(last));
     (quiet > patience(cadence, factor)).then_some((last, cadence))
@@ -158,7 +175,7 @@ impl Engine {
         Ok((total, views))
     }
 
-    fn camera_view(&self, id: SubAccountId, row: &CameraRow) -> Option<CameraView> {
+    pub(super) fn camera_view(&self, id: SubAccountId, row: &CameraRow) -> Option<CameraView> {
         let (ak, account, last, created) = {
             let catalog = self.inner.store.catalog.read();
             let sub = catalog.sub_accounts.get(&id)?;
@@ -223,6 +240,22 @@ impl Engine {
         }
         out.sort_by_key(|camera| Reverse(camera.silent_ms));
         Ok(out)
+    }
+
+    /// What a camera did on each of the last days, today last: at most 60, for so long they are kept.
+    pub async fn camera_days(&self, caller: &Caller, ak: &str, days: u32) -> Result<Vec<CameraDay>> {
+        let id = self.sub_account_for(caller, Action::SeeSpace, ak)?.id;
+        let (engine, days) = (self.clone(), u64::from(days.clamp(1, DAYS_MAX)));
+        blocking(move || {
+            let today = day_of(engine.now(), engine.config().zone_minutes);
+            let mut out = Vec::new();
+            for day in today.saturating_sub(days - 1)..=today {
+                let counted = engine.inner.books.get::<CameraDayRow>(&(day, id.get()))?.unwrap_or_default().0;
+                out.push(CameraDay { day: crate::domain::billing::Day::new(i64::try_from(day).unwrap_or(0)).to_string(), counters: counted });
+            }
+            Ok(out)
+        })
+        .await
     }
 
     /// Gives a camera a name and a place; empty ones take them away.

@@ -13,6 +13,7 @@ mod flush;
 mod forecasts;
 mod gone;
 mod growth;
+mod list;
 mod overview;
 mod rows;
 mod series;
@@ -32,6 +33,7 @@ pub(super) use self::flush::{flush, step};
 pub use self::forecasts::{BoxForecast, Forecast};
 pub use self::growth::{Growth, UsedPoint};
 pub use self::overview::{Ingest, Overview, ToIssue};
+pub use self::list::{CameraLine, CameraPage, CameraQuery, CameraSort, CameraState};
 pub use self::rows::Counters;
 pub use self::series::{Period, Point, Series, Top, TopBy};
 pub use self::spaces::{

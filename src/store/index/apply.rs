@@ -732,8 +732,11 @@ impl<'t> Apply<'t> {
         let (full, stop) = rules.full(stats.full, &space, turn.refused, turn.lowered);
         stats.nearly_full = nearly_full;
         stats.full = full;
-        if rules.overwrite_is_due(&space) && stats.sweep_left == 0 && !turn.stuck {
-            stats.sweep_left = rules.sweep_size(&space, space.used.saturating_sub(space.granted)).get();
+        if let Some(wanted) = rules.overwrite_now(&space)
+            && stats.sweep_left == 0
+            && !turn.stuck
+        {
+            stats.sweep_left = wanted.get();
             self.effects.overwrite = true;
         }
         match warn {

@@ -401,21 +401,64 @@ impl View {
         upto: ObjectId,
         most: usize,
     ) -> Result<Vec<(Timestamp, ObjectId, Bytes)>, StoreError> {
-        let table = self.rows(definitions::unlocked)?;
-        let prefix = keys::number(sub_account.get());
-        let end = keys::number(sub_account.get() + 1);
         let mut out = Vec::new();
-        for entry in table.range(prefix.as_slice()..end.as_slice())? {
-            if out.len() == most {
-                break;
+        if most == 0 {
+            return Ok(out);
+        }
+        self.walk_unlocked(sub_account, |created, id, size| {
+            if id <= upto {
+                out.push((created, id, size));
             }
+            out.len() < most
+        })?;
+        Ok(out)
+    }
+
+    /// Unlocked files of a sub-account, the oldest first, while `more` says so: creation, id, size.
+    pub fn walk_unlocked(
+        &self,
+        sub_account: SubAccountId,
+        mut more: impl FnMut(Timestamp, ObjectId, Bytes) -> bool,
+    ) -> Result<(), StoreError> {
+        let table = self.rows(definitions::unlocked)?;
+        let [from, to] = [0, 1].map(|next| keys::number(sub_account.get() + next));
+        for entry in table.range(from.as_slice()..to.as_slice())? {
             let (key, value) = entry?;
             let (created, id) = unlocked_key(key.value())?;
-            if id <= upto {
-                out.push((created, id, unlocked_value(value.value())?.1));
+            if !more(created, id, unlocked_value(value.value())?.1) {
+                break;
             }
         }
-        Ok(out)
+        Ok(())
+    }
+
+    /// When the newest unlocked file of a sub-account was stored.
+    pub fn newest_unlocked(&self, sub_account: SubAccountId) -> Result<Option<Timestamp>, StoreError> {
+        let table = self.rows(definitions::unlocked)?;
+        let [from, to] = [0, 1].map(|next| keys::number(sub_account.get() + next));
+        match table.range(from.as_slice()..to.as_slice())?.next_back() {
+            Some(entry) => Ok(Some(unlocked_key(entry?.0.value())?.0)),
+            None => Ok(None),
+        }
+    }
+
+    /// The whole seconds in which the oldest and the newest file of a bucket were stored, locked or not.
+    pub fn ends(&self, bucket: BucketId) -> Result<Option<(i64, i64)>, StoreError> {
+        let table = self.rows(definitions::by_time)?;
+        let [from, to] = [0, 1].map(|next| keys::number(bucket.get() + next));
+        let mut all = table.range(from.as_slice()..to.as_slice())?;
+        let second = |key: &[u8]| -> Result<i64, StoreError> {
+            let mut input = Decoder::new(key, "time key");
+            input.raw(8)?;
+            Ok(unordered(input.u64()?))
+        };
+        let Some(first) = all.next() else { return Ok(None) };
+        let first = second(first?.0.value())?;
+        let last = match all.next_back() {
+            Some(last) => second(last?.0.value())?,
+            None => first,
+        };
+        Ok(Some((first, last)))
     }
 
     /// Everything in a table, for checks.
