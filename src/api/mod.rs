@@ -3,6 +3,7 @@
 
 mod alerts;
 mod billing;
+mod cameras;
 mod client;
 mod door;
 mod files;

@@ -214,6 +214,16 @@ pub struct OpenSubAccount {
     pub space_gb: u32,
 }
 
+/// `PUT /api/v1/sub-accounts/AK/name`; what is absent is taken away.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NameCamera {
+    /// What people call it.
+    pub name: String,
+    /// Where it is.
+    pub place: String,
+}
+
 /// `PATCH /api/v1/sub-accounts/AK`; what is absent stays as it is. Serves 7.5 and 7.6.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

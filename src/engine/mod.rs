@@ -51,9 +51,9 @@ pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountContents, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion,
     Credential, Damage, DeleteCondition, DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount,
-    NewObject, NewSubAccount, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport, ScrubView, Search,
-    SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo, UserSpace, Violation,
-    loops,
+    NewObject, NewSubAccount, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport,
+    ScrubView, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo,
+    UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 pub use users::{NewUser, UserView};

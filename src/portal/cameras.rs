@@ -1,4 +1,4 @@
-//! 空间监控: the sub-accounts of an account, what they hold and how full they are.
+//! 子账户管理: the cameras of an account, or of the box, found, filtered and sorted; those that are silent.
 
 use std::sync::Arc;
 
@@ -6,19 +6,21 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use super::form::Form;
 use super::guard::Session;
-use super::page_words::PageWords;
 use super::shell::{Pager, Shell, page};
 use super::show::Html;
 use super::{Needs, Portal, Route, show};
 use crate::domain::Action;
 use crate::engine::SubAccountView;
+use crate::engine::observe::{CameraLine, CameraPage, CameraQuery, CameraState};
 
 /// Rows on a page.
 const PAGE: usize = 100;
+/// Cameras on a page of the list.
+const LINES: usize = 50;
 
 /// Cuts a page out of `all`, as the query of `here` says.
 pub(super) fn cut<T>(all: Vec<T>, here: &str) -> (Vec<T>, Pager) {
@@ -44,18 +46,29 @@ pub(super) struct Row {
     pub(super) last_upload: Html,
 }
 
+/// A camera as a row of the list.
+struct Line {
+    camera: CameraLine,
+    bar: Html,
+    share: String,
+    space: String,
+    last_upload: Html,
+    /// How far back it reaches, or when it is full.
+    reach: String,
+}
+
 #[derive(Template)]
 #[template(path = "cameras.html")]
 struct CamerasPage {
     shell: Shell,
-    w: &'static PageWords,
-    space: String,
-    free: String,
-    used: String,
-    files: String,
-    warned: String,
-    full: String,
-    cameras: Vec<Row>,
+    left: Option<String>,
+    found: CameraPage,
+    one: bool,
+    account: String,
+    q: String,
+    state: String,
+    sort: String,
+    lines: Vec<Line>,
     pager: Pager,
 }
 
@@ -63,36 +76,78 @@ pub(super) fn routes() -> Vec<Route> {
     vec![Route { path: "/cameras", needs: Needs::Role(Action::SeeSpace), pages: get(cameras) }]
 }
 
-async fn cameras(State(portal): State<Arc<Portal>>, session: Session) -> Response<Body> {
-    let shell = session.shell(&portal);
-    let Some(Ok(name)) = session.signed.account.as_ref().map(|name| name.parse()) else { return shell.refused() };
+async fn cameras(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
+    let mut shell = session.shell(&portal);
+    let form = Form::of_query(request.uri().query());
+    if form.get("done") == "closed" {
+        shell = shell.saying(Some(session.shell(&portal).say("子账户已销户", "The sub-account is closed")));
+    }
+    let own = session.signed.account.clone();
+    let named = Some(form.get("account").to_owned()).filter(|name| !name.is_empty());
+    let page_wanted = form.get("page").parse::<usize>().unwrap_or(1).clamp(1, 1_000_000);
+    let asked = |page: usize| CameraQuery {
+        account: own.clone().or_else(|| named.clone()),
+        find: form.get("q").to_owned(),
+        state: form.get("state").parse::<CameraState>().ok(),
+        sort: form.get("sort").parse().unwrap_or_default(),
+        skip: (page - 1).saturating_mul(LINES),
+        most: LINES,
+    };
     let caller = &session.signed.caller;
-    let account = match portal.engine.account(caller, &name).await {
-        Ok(account) => account,
+    let mut found = match portal.engine.camera_page(caller, asked(page_wanted)).await {
+        Ok(found) => found,
         Err(error) => return shell.failed(&error),
     };
-    let mut all = match portal.engine.sub_accounts(caller, &name).await {
-        Ok(all) => all,
-        Err(error) => return shell.failed(&error),
+    let pager = Pager::new(&shell.here, page_wanted as u64, found.total, LINES as u64);
+    if found.rows.is_empty() && found.total > 0 {
+        let last = usize::try_from(pager.page).unwrap_or(1);
+        found = match portal.engine.camera_page(caller, asked(last)).await {
+            Ok(found) => found,
+            Err(error) => return shell.failed(&error),
+        };
+    }
+    let left = match own.as_ref().map(|name| name.parse()) {
+        Some(Ok(name)) => portal
+            .engine
+            .account(caller, &name)
+            .await
+            .ok()
+            .map(|account| show::bytes(account.free_gb.saturating_mul(portal.settings.gigabyte.get()))),
+        _ => None,
     };
-    let counted = |word: &str| show::count(all.iter().filter(|sub| sub.episodes.contains(&word)).count() as u64);
-    let (warned, full) = (counted("nearly_full"), counted("full"));
-    fullest_first(&mut all);
-    let (shown, pager) = cut(all, &shell.here);
-    let gigabytes = |number: u64| show::bytes(number.saturating_mul(portal.settings.gigabyte.get()));
+    let lines = std::mem::take(&mut found.rows).into_iter().map(|camera| line(&shell, camera)).collect();
     let view = CamerasPage {
-        w: PageWords::of(shell.lang),
-        space: gigabytes(u64::from(account.space_gb)),
-        free: gigabytes(account.free_gb),
-        used: show::bytes(account.used_bytes),
-        files: show::count(account.files),
-        warned,
-        full,
-        cameras: shown.iter().map(|sub| row(&shell, sub)).collect(),
+        left,
+        one: own.is_some(),
+        account: named.unwrap_or_default(),
+        q: form.get("q").to_owned(),
+        state: form.get("state").to_owned(),
+        sort: form.get("sort").to_owned(),
+        found,
+        lines,
         pager,
         shell,
     };
     page(StatusCode::OK, &view)
+}
+
+fn line(shell: &Shell, camera: CameraLine) -> Line {
+    let space = &camera.space;
+    let reach = match (space.loops, camera.kept_ms, space.full_ms) {
+        (true, Some(kept), _) => format!("{} {}", shell.say("已保留", "kept"), shell.duration(kept / 1000)),
+        (false, _, Some(at)) if at > shell.now => {
+            format!("{} {}", shell.duration((at - shell.now) / 1000), shell.say("后写满", "to full"))
+        }
+        _ => "–".to_owned(),
+    };
+    Line {
+        bar: shell.space_bar(space.used_bytes, space.locked_bytes, space.reserved_bytes, space.granted_bytes),
+        share: show::percent(space.used_bytes, space.granted_bytes),
+        space: format!("{} / {}", show::bytes(space.used_bytes), show::bytes(space.granted_bytes)),
+        last_upload: shell.time(camera.last_upload_ms),
+        reach,
+        camera,
+    }
 }
 
 /// Those that need somebody come first.

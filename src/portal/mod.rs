@@ -17,6 +17,7 @@ mod alerts;
 mod assets;
 mod audit;
 mod billing;
+mod camera;
 mod cameras;
 mod chart;
 mod files;
@@ -107,6 +108,7 @@ fn routes() -> Vec<Route> {
     all.extend(alerts::routes());
     all.extend(cameras::routes());
     all.extend(space::routes());
+    all.extend(camera::routes());
     all.extend(users::routes());
     all.extend(audit::routes());
     all.extend(me::routes());

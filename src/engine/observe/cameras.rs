@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::rows::{CameraDayRow, CameraRow, Counters, NameRow, day_of};
+use super::rows::{CameraRow, NameRow, day_of};
 use super::{Observe, cut};
 use crate::domain::forecast::{cadence, patience};
 use crate::domain::{Action, SubAccountId, Timestamp};
@@ -15,8 +15,6 @@ use crate::engine::{Caller, Engine, Error, Result};
 
 /// Characters of a camera's name, and of its place.
 const NAME_CHARS_MAX: usize = 60;
-/// Days of a camera that are kept.
-const DAYS_MAX: u32 = 60;
 
 /// A camera as its users see it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -76,16 +74,6 @@ pub struct SilentCamera {
     pub cadence_s: u32,
     /// S3's code where a request of its key was refused since.
     pub refused: Option<String>,
-}
-
-/// What a camera did on one day.
-#[derive(Clone, Debug, Serialize)]
-pub struct CameraDay {
-    /// The day in the configured zone, `2026-11-25`.
-    pub day: String,
-    /// What it did.
-    #[serde(flatten)]
-    pub counters: Counters,
 }
 
 impl Observe {
@@ -240,22 +228,6 @@ impl Engine {
         }
         out.sort_by_key(|camera| Reverse(camera.silent_ms));
         Ok(out)
-    }
-
-    /// What a camera did on each of the last days, today last: at most 60, for so long they are kept.
-    pub async fn camera_days(&self, caller: &Caller, ak: &str, days: u32) -> Result<Vec<CameraDay>> {
-        let id = self.sub_account_for(caller, Action::SeeSpace, ak)?.id;
-        let (engine, days) = (self.clone(), u64::from(days.clamp(1, DAYS_MAX)));
-        blocking(move || {
-            let today = day_of(engine.now(), engine.config().zone_minutes);
-            let mut out = Vec::new();
-            for day in today.saturating_sub(days - 1)..=today {
-                let counted = engine.inner.books.get::<CameraDayRow>(&(day, id.get()))?.unwrap_or_default().0;
-                out.push(CameraDay { day: crate::domain::billing::Day::new(i64::try_from(day).unwrap_or(0)).to_string(), counters: counted });
-            }
-            Ok(out)
-        })
-        .await
     }
 
     /// Gives a camera a name and a place; empty ones take them away.

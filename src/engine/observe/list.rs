@@ -7,8 +7,7 @@ use std::cmp::Reverse;
 use serde::Serialize;
 
 use super::cameras::{CameraView, silent};
-use super::forecasts::SpaceRow;
-use crate::domain::{Action, Episode, ObjectId, Refusal, SubAccountId};
+use crate::domain::{Action, Episode, ObjectId, Refusal, SubAccountId, forecast};
 use crate::engine::status::blocking;
 use crate::engine::{Caller, Engine, Result};
 use crate::store::catalog::SubAccount;
@@ -61,12 +60,40 @@ pub struct CameraQuery {
     pub most: usize,
 }
 
+/// The space of a camera.
+#[derive(Clone, Debug, Serialize)]
+pub struct CameraSpace {
+    /// S3AK.
+    pub ak: String,
+    /// What people call it.
+    pub name: String,
+    /// Where it is.
+    pub place: String,
+    /// Its account's name.
+    pub account: String,
+    /// Granted, bytes.
+    pub granted_bytes: u64,
+    /// Used, bytes, locked files among them.
+    pub used_bytes: u64,
+    /// Locked, bytes.
+    pub locked_bytes: u64,
+    /// Uploads under way, bytes.
+    pub reserved_bytes: u64,
+    /// Whether it overwrites its oldest files.
+    #[serde(rename = "loop")]
+    pub loops: bool,
+    /// When it is full, or begins to overwrite, ms since 1970.
+    pub full_ms: Option<i64>,
+    /// How far back it reaches once it overwrites, ms.
+    pub window_ms: Option<i64>,
+}
+
 /// A camera with its space.
 #[derive(Clone, Debug, Serialize)]
 pub struct CameraLine {
     /// Its space.
     #[serde(flatten)]
-    pub space: SpaceRow,
+    pub space: CameraSpace,
     /// Whether it is full.
     pub full: bool,
     /// Whether it is above its warning.
@@ -189,7 +216,7 @@ impl Engine {
         {
             let catalog = self.inner.store.catalog.read();
             for sub in catalog.sub_accounts.values().filter(|sub| account.is_none_or(|id| id == sub.row.account)) {
-                let Some((light, place)) = self.light(&catalog, sub, query.sort, now, page.silent_factor) else {
+                let Some((light, place)) = self.camera_light(&catalog, sub, query.sort, now, page.silent_factor) else {
                     continue;
                 };
                 page.all += 1;
@@ -207,7 +234,9 @@ impl Engine {
         page.total = found.len() as u64;
         let by_ak = |a: &Light, b: &Light| a.ak.cmp(&b.ak);
         match query.sort {
-            CameraSort::Share => found.sort_by(|a, b| Reverse(a.share).cmp(&Reverse(b.share)).then_with(|| by_ak(a, b))),
+            CameraSort::Share => {
+                found.sort_by(|a, b| Reverse(a.share).cmp(&Reverse(b.share)).then_with(|| by_ak(a, b)))
+            }
             CameraSort::Name => found.sort_by(|a, b| {
                 (a.name.is_empty(), &a.name).cmp(&(b.name.is_empty(), &b.name)).then_with(|| by_ak(a, b))
             }),
@@ -221,7 +250,7 @@ impl Engine {
             let row = {
                 let catalog = self.inner.store.catalog.read();
                 let Some(sub) = catalog.sub_accounts.get(&light.id) else { continue };
-                self.space_row(&catalog, sub, now)
+                self.camera_space(&catalog, sub, now)
             };
             let seen = self.camera_view(light.id, &self.inner.observe.row(light.id));
             let (Some(space), Some(seen)) = (row, seen) else { continue };
@@ -240,7 +269,32 @@ impl Engine {
         Ok(page)
     }
 
-    fn light(
+    fn camera_space(
+        &self,
+        catalog: &crate::store::catalog::Inner,
+        sub: &SubAccount,
+        now: crate::domain::Timestamp,
+    ) -> Option<CameraSpace> {
+        let settings = self.inner.store.catalog.settings();
+        let space = catalog.space(sub.id, settings.gigabyte)?;
+        let per_day = self.week(sub.id, now, sub.row.created);
+        let named = self.inner.observe.name(sub.id);
+        Some(CameraSpace {
+            ak: sub.row.ak.as_str().to_owned(),
+            name: named.name,
+            place: named.place,
+            account: catalog.accounts.get(&sub.row.account).map(|a| a.name.as_str().to_owned()).unwrap_or_default(),
+            granted_bytes: space.granted.get(),
+            used_bytes: space.used.get(),
+            locked_bytes: sub.stats.locked_bytes,
+            reserved_bytes: space.reserved.get(),
+            loops: crate::engine::loops(space.at_the_end),
+            full_ms: forecast::full_at(&settings.rules, &space, per_day, now).map(crate::domain::Timestamp::millis),
+            window_ms: forecast::window(&settings.rules, &space, sub.stats.locked_bytes, per_day),
+        })
+    }
+
+    fn camera_light(
         &self,
         catalog: &crate::store::catalog::Inner,
         sub: &SubAccount,
@@ -251,8 +305,8 @@ impl Engine {
         let gigabyte = self.inner.store.catalog.settings().gigabyte;
         let granted = gigabyte.bytes(sub.row.space).get();
         let order = match sort {
-            CameraSort::Full => self.space_row(catalog, sub, now)?.full_ms,
-            CameraSort::Kept => self.space_row(catalog, sub, now)?.window_ms,
+            CameraSort::Full => self.camera_space(catalog, sub, now)?.full_ms,
+            CameraSort::Kept => self.camera_space(catalog, sub, now)?.window_ms,
             CameraSort::Share | CameraSort::Name | CameraSort::Last => None,
         };
         let (last, silent) = self.inner.observe.with_row(sub.id, |row| {

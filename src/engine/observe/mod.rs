@@ -32,8 +32,8 @@ pub use self::days::{CameraDay, CameraDays};
 pub(super) use self::flush::{flush, step};
 pub use self::forecasts::{BoxForecast, Forecast};
 pub use self::growth::{Growth, UsedPoint};
+pub use self::list::{CameraLine, CameraPage, CameraQuery, CameraSort, CameraSpace, CameraState};
 pub use self::overview::{Ingest, Overview, ToIssue};
-pub use self::list::{CameraLine, CameraPage, CameraQuery, CameraSort, CameraState};
 pub use self::rows::Counters;
 pub use self::series::{Period, Point, Series, Top, TopBy};
 pub use self::spaces::{

@@ -12,6 +12,7 @@ mod observe;
 mod observe_space;
 mod office;
 mod own_buckets;
+mod previews;
 mod rig;
 mod space;
 mod survive;
