@@ -115,6 +115,7 @@ fn routes() -> Vec<Route> {
     all.extend(media::routes());
     all.extend(player::routes());
     all.extend(zip::routes());
+    all.extend(files::routes());
     all.extend(billing::routes());
     all
 }

@@ -236,7 +236,7 @@ async fn shown(
 }
 
 /// The first second of a second's day in a zone.
-fn day_start(second: i64, zone_minutes: i32) -> i64 {
+pub(super) fn day_start(second: i64, zone_minutes: i32) -> i64 {
     let east = i64::from(zone_minutes) * 60;
     (second + east).div_euclid(DAY) * DAY - east
 }
@@ -257,7 +257,7 @@ fn place_of(day: &DayView, end: i64, from: Option<i64>) -> (i64, i64) {
 }
 
 /// A span of a day as a strip draws it; a click plays it.
-fn drawn(span: &Span, day: &DayView, start: i64, ak: &str, zone_minutes: i32, lang: Lang) -> DaySpan {
+pub(super) fn drawn(span: &Span, day: &DayView, start: i64, ak: &str, zone_minutes: i32, lang: Lang) -> DaySpan {
     let of_day = |second: i64| u32::try_from((second - start).clamp(0, DAY)).unwrap_or(0);
     let clock = |second: i64| {
         let moment = china_time::format(second, zone_minutes);

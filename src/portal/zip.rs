@@ -57,7 +57,7 @@ async fn zip(State(portal): State<Arc<Portal>>, session: Session, request: Reque
 }
 
 /// A refusal, and what to do about it.
-fn in_words(shell: &Shell, refusal: &FilesRefusal) -> String {
+pub(super) fn in_words(shell: &Shell, refusal: &FilesRefusal) -> String {
     let (zh, en) = match refusal {
         FilesRefusal::NothingChosen => {
             ("没有选择文件。请先勾选。".to_owned(), "No file is chosen. Tick some first.".to_owned())

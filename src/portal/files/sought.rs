@@ -182,6 +182,24 @@ impl Sought {
         format!("{}?{query}", page_of(self.media))
     }
 
+    /// The same, of another camera, from its newest file on.
+    #[must_use]
+    pub(in crate::portal) fn of_camera(&self, ak: &str) -> Self {
+        Self { ak: ak.to_owned(), at: 0, ..self.clone() }
+    }
+
+    /// The same, from another file on.
+    #[must_use]
+    pub(in crate::portal) fn beginning_at(&self, at: u64) -> Self {
+        Self { at, ..self.clone() }
+    }
+
+    /// The same, of the whole time.
+    #[must_use]
+    pub(in crate::portal) fn ever(&self) -> Self {
+        Self { day: None, from: String::new(), to: String::new(), at: 0, ..self.clone() }
+    }
+
     /// The same, as another day, from its beginning to its end.
     #[must_use]
     pub(in crate::portal) fn on(&self, day: String) -> Self {
