@@ -28,6 +28,7 @@ mod overview;
 mod page_words;
 mod player;
 mod preferences;
+mod refusals;
 mod refused;
 mod shell;
 mod show;
