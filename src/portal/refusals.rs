@@ -87,7 +87,7 @@ impl No for Refusal {
                 format!("账户的子账户数已达上限 {most} 个。"),
                 format!("The account has its most sub-accounts, {most}."),
             ),
-            Self::NoSubAccount => say("没有这个 AK 的子账户。", "There is no sub-account with this access key."),
+            Self::NoSubAccount => say("没有这个子账户，请核对 AK。", "There is no sub-account with this access key."),
             Self::WrongSecret => say("SK 错误。", "The secret key is wrong."),
             Self::LoopMode => say(
                 "该子账户为循环覆盖模式，会自动覆盖最旧的文件，不能清空。",
@@ -358,7 +358,7 @@ impl No for BadName {
                 format!("“{text}” is no name of an XML element (without a prefix)."),
             ),
             Self::AlertUrl(text) => lang.say(
-                format!("“{text}”不是可调用的地址；请写成 http://10.1.2.3:8080/alert 的形式。"),
+                format!("“{text}”不能作为回调地址；请写成 http://10.1.2.3:8080/alert 的形式。"),
                 format!("“{text}” cannot be called; write one like http://10.1.2.3:8080/alert."),
             ),
         }
