@@ -161,7 +161,6 @@ fn billing_word(refusal: &BillingRefusal) -> (StatusCode, &'static str) {
         BillingRefusal::Settled => (StatusCode::CONFLICT, "settled"),
         BillingRefusal::BadAdjustment => (StatusCode::BAD_REQUEST, "bad_adjustment"),
         BillingRefusal::TooLarge => (StatusCode::CONFLICT, "amount_too_large"),
-        BillingRefusal::BadCrmFile { .. } => (StatusCode::BAD_REQUEST, "bad_crm_file"),
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn reconcile(
     Path(month): Path<String>,
     body: Bytes,
 ) -> Answered {
-    let theirs = read_crm(&body).map_err(No::bad_request)?;
+    let theirs = read_crm(&body).map_err(|fault| No::bad_request(fault.to_string()))?;
     ok(&control.engine.reconcile_month(&caller, written(&month)?, theirs).await?)
 }
 

@@ -9,8 +9,7 @@ use super::{Gigabytes, Secret, limits};
 /// What is wrong with it.
 pub fn password(text: &str) -> Result<Secret, BadName> {
     let fine = (1..=256).contains(&text.chars().count()) && !text.chars().any(char::is_control) && text.trim() == text;
-    let right = "a password has 1 to 256 characters, none of them a control character, and no white space at its ends";
-    if fine { Ok(Secret::new(text)) } else { Err(BadName(right.to_owned())) }
+    if fine { Ok(Secret::new(text)) } else { Err(BadName::AccountPassword) }
 }
 
 /// A space that can be handed out: 1 GB at least.
@@ -19,7 +18,7 @@ pub fn password(text: &str) -> Result<Secret, BadName> {
 /// What would be right.
 pub fn space(number: u32) -> Result<Gigabytes, BadName> {
     let right = Gigabytes::new(number).filter(|space| *space > Gigabytes::default());
-    right.ok_or_else(|| BadName(format!("a space is 1 GB to {}, this one {number} GB", Gigabytes::MAX)))
+    right.ok_or(BadName::Space(number))
 }
 
 /// The most sub-accounts of an account: 1 at least.
@@ -27,7 +26,7 @@ pub fn space(number: u32) -> Result<Gigabytes, BadName> {
 /// # Errors
 /// What would be right.
 pub fn sub_accounts(number: u32) -> Result<u32, BadName> {
-    if number == 0 { Err(BadName("an account has at least 1 sub-account".to_owned())) } else { Ok(number) }
+    if number == 0 { Err(BadName::SubAccounts) } else { Ok(number) }
 }
 
 /// Where a platform takes alerts: `http` or `https`, with a host.
@@ -42,6 +41,6 @@ pub fn alert_url(text: &str) -> Result<String, BadName> {
     if called && text.len() <= limits::URL_BYTES_MAX {
         Ok(text.to_owned())
     } else {
-        Err(BadName(format!("{text:?} cannot be called; write one like \"http://10.1.2.3:8080/alert\"")))
+        Err(BadName::AlertUrl(text.to_owned()))
     }
 }

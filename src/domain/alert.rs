@@ -79,9 +79,9 @@ impl CallbackProfile {
     /// # Errors
     /// What would be right.
     pub fn checked(self) -> Result<Self, BadName> {
-        let text = |what: &str, text: Option<String>| match text {
+        let text = |what: &'static str, text: Option<String>| match text {
             Some(text) if text.len() > limits::URL_BYTES_MAX || text.chars().any(char::is_control) => {
-                Err(BadName(format!("{what} is too long, or has control characters")))
+                Err(BadName::CallbackText(what))
             }
             text => Ok(text.filter(|text| !text.is_empty())),
         };
@@ -91,7 +91,7 @@ impl CallbackProfile {
         if let Some(name) = &operation
             && !(name.starts_with(first) && name.chars().all(rest))
         {
-            return Err(BadName(format!("{name:?} is no name of an XML element (without a prefix)")));
+            return Err(BadName::ElementName(name.clone()));
         }
         Ok(Self {
             namespace: text("the namespace", self.namespace)?,

@@ -61,10 +61,67 @@ number_id!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UploadId(u128);
 
-/// Why a name was not accepted: what is wrong with it, and what would be right.
+/// Why a name, or another thing that was typed, was not accepted: what is wrong with it, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadName(pub String);
+pub enum BadName {
+    /// [`AccountName`]: so many characters.
+    #[error("an account name has 1 to 64 characters, this one {0}")]
+    AccountLength(usize),
+    /// [`AccountName`]
+    #[error("an account name has no control characters")]
+    AccountControl,
+    /// [`AccountName`]
+    #[error("an account name has no white space at its ends")]
+    AccountEnds,
+    /// [`AccessKey`]
+    #[error("an access key has 1 to 128 letters and digits")]
+    AccessKey,
+    /// [`BucketName`]: so many bytes.
+    #[error("a bucket name has 3 to 63 characters, this one {0}")]
+    BucketLength(usize),
+    /// [`BucketName`]
+    #[error(
+        "a bucket name has lower-case letters, digits, '-' and '.', begins and ends with a letter or digit, as does \
+         each part between dots, and is no IP address"
+    )]
+    BucketLetters,
+    /// [`BucketName`]
+    #[error("S3 keeps bucket names that begin or end so for itself")]
+    BucketReserved,
+    /// [`UploadId`]
+    #[error("an upload id is 32 hexadecimal digits")]
+    UploadId,
+    /// [`super::ObjectKey`]
+    #[error("a key has at least one character")]
+    KeyEmpty,
+    /// [`super::ObjectKey`]: so many bytes.
+    #[error("a key has at most {most} bytes of UTF-8, this one {0}", most = super::limits::OBJECT_KEY_BYTES_MAX)]
+    KeyLength(usize),
+    /// [`super::ObjectKey`]: where.
+    #[error("byte {0} of the key begins a character that XML 1.0 cannot carry")]
+    KeyCharacter(usize),
+    /// [`super::users::UserName`]
+    #[error("a user name has 1 to 64 letters, digits and . _ - @")]
+    UserName,
+    /// [`super::account::password`]
+    #[error("a password has 1 to 256 characters, none of them a control character, and no white space at its ends")]
+    AccountPassword,
+    /// [`super::account::space`]: so many GB.
+    #[error("a space is 1 GB to {most}, this one {0} GB", most = super::Gigabytes::MAX)]
+    Space(u32),
+    /// [`super::account::sub_accounts`]
+    #[error("an account has at least 1 sub-account")]
+    SubAccounts,
+    /// [`super::account::alert_url`]: what was typed.
+    #[error("{0:?} cannot be called; write one like \"http://10.1.2.3:8080/alert\"")]
+    AlertUrl(String),
+    /// A callback profile: which of its texts.
+    #[error("{0} is too long, or has control characters")]
+    CallbackText(&'static str),
+    /// A callback profile's operation: what was typed.
+    #[error("{0:?} is no name of an XML element (without a prefix)")]
+    ElementName(String),
+}
 
 /// The name of an account, as the platform sends it: 1 to 64 characters, none of them a control
 /// character, no white space at either end. Compared exactly.
@@ -109,7 +166,7 @@ impl fmt::Display for UploadId {
 impl FromStr for UploadId {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let wrong = || BadName("an upload id is 32 hexadecimal digits".to_owned());
+        let wrong = || BadName::UploadId;
         if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(wrong());
         }
@@ -131,13 +188,13 @@ impl FromStr for AccountName {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let length = text.chars().count();
         if length == 0 || length > 64 {
-            return Err(BadName(format!("an account name has 1 to 64 characters, this one {length}")));
+            return Err(BadName::AccountLength(length));
         }
         if text.chars().any(char::is_control) || text.contains(['\u{fffe}', '\u{ffff}']) {
-            return Err(BadName("an account name has no control characters".to_owned()));
+            return Err(BadName::AccountControl);
         }
         if text.trim() != text {
-            return Err(BadName("an account name has no white space at its ends".to_owned()));
+            return Err(BadName::AccountEnds);
         }
         Ok(Self(text.to_owned()))
     }
@@ -162,7 +219,7 @@ impl FromStr for AccessKey {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
         if text.is_empty() || text.len() > 128 || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(BadName("an access key has 1 to 128 letters and digits".to_owned()));
+            return Err(BadName::AccessKey);
         }
         Ok(Self(text.to_owned()))
     }
@@ -195,23 +252,19 @@ impl FromStr for BucketName {
         let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
         let bytes = text.as_bytes();
         if !(3..=63).contains(&bytes.len()) {
-            return Err(BadName(format!("a bucket name has 3 to 63 characters, this one {}", bytes.len())));
+            return Err(BadName::BucketLength(bytes.len()));
         }
         let label = |label: &str| edge(label.bytes().next()) && edge(label.bytes().next_back());
         if !bytes.iter().copied().all(inside)
             || !text.split('.').all(label)
             || text.parse::<std::net::Ipv4Addr>().is_ok()
         {
-            return Err(BadName(
-                "a bucket name has lower-case letters, digits, '-' and '.', begins and ends with \
-                 a letter or digit, as does each part between dots, and is no IP address"
-                    .to_owned(),
-            ));
+            return Err(BadName::BucketLetters);
         }
         if RESERVED_PREFIXES.iter().any(|reserved| text.starts_with(reserved))
             || RESERVED_SUFFIXES.iter().any(|reserved| text.ends_with(reserved))
         {
-            return Err(BadName("S3 keeps bucket names that begin or end so for itself".to_owned()));
+            return Err(BadName::BucketReserved);
         }
         Ok(Self(text.to_owned()))
     }

@@ -122,17 +122,13 @@ impl FromStr for ObjectKey {
     type Err = BadName;
     fn from_str(text: &str) -> Result<Self, BadName> {
         if text.is_empty() {
-            return Err(BadName("a key has at least one character".to_owned()));
+            return Err(BadName::KeyEmpty);
         }
         if text.len() > limits::OBJECT_KEY_BYTES_MAX {
-            return Err(BadName(format!(
-                "a key has at most {} bytes of UTF-8, this one {}",
-                limits::OBJECT_KEY_BYTES_MAX,
-                text.len()
-            )));
+            return Err(BadName::KeyLength(text.len()));
         }
         if let Some((at, _)) = text.char_indices().find(|&(_, c)| !is_xml_char(c)) {
-            return Err(BadName(format!("byte {at} of the key begins a character that XML 1.0 cannot carry")));
+            return Err(BadName::KeyCharacter(at));
         }
         Ok(Self(text.to_owned()))
     }

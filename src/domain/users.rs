@@ -83,14 +83,28 @@ pub enum UserRefusal {
     #[error("a user of this name exists already")]
     UserExists,
     /// The password will not do.
-    #[error("{0}")]
-    WeakPassword(&'static str),
+    #[error(transparent)]
+    WeakPassword(PasswordFault),
     /// A role of one account without an account, or the other way round.
     #[error("users of the roles province and viewer belong to one account, those of operations and auditor to none")]
     AccountOfRole,
     /// The last user who could make users.
     #[error("this is the last user of the role operations who can sign in")]
     LastOperations,
+}
+
+/// Why a password will not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordFault {
+    /// Too short, or endless.
+    #[error("a password has 10 to 256 characters")]
+    Length,
+    /// The user's name is in it.
+    #[error("a password does not contain the user's name")]
+    HasName,
+    /// Fewer than four different characters, or one of those that everybody uses.
+    #[error("this password is one of those that everybody tries first")]
+    Common,
 }
 
 /// Whether a password will do for this user.
@@ -100,17 +114,17 @@ pub enum UserRefusal {
 pub fn check_password(name: &UserName, password: &str) -> Result<(), UserRefusal> {
     let refuse = |what| Err(UserRefusal::WeakPassword(what));
     if !PASSWORD_CHARS.contains(&password.chars().count()) {
-        return refuse("a password has 10 to 256 characters");
+        return refuse(PasswordFault::Length);
     }
     let lower = password.to_lowercase();
     if lower.contains(&name.as_str().to_lowercase()) && name.as_str().chars().count() > 2 {
-        return refuse("a password does not contain the user's name");
+        return refuse(PasswordFault::HasName);
     }
     let mut letters: Vec<char> = lower.chars().collect();
     letters.sort_unstable();
     letters.dedup();
     if letters.len() < 4 || COMMON.contains(&lower.as_str()) {
-        return refuse("this password is one of those that everybody tries first");
+        return refuse(PasswordFault::Common);
     }
     Ok(())
 }
@@ -137,7 +151,7 @@ impl FromStr for UserName {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let fine = |c: char| c.is_alphanumeric() || "._-@".contains(c);
         if !(1..=64).contains(&text.chars().count()) || !text.chars().all(fine) {
-            return Err(BadName("a user name has 1 to 64 letters, digits and . _ - @".to_owned()));
+            return Err(BadName::UserName);
         }
         Ok(Self(text.to_owned()))
     }

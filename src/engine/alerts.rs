@@ -248,7 +248,7 @@ impl Engine {
         };
         let access_key = match first {
             Some(ak) => ak,
-            None => "AK".parse().map_err(|bad: crate::domain::ids::BadName| Error::Broken(bad.0.into()))?,
+            None => "AK".parse().map_err(|bad: crate::domain::ids::BadName| Error::Broken(bad.to_string().into()))?,
         };
         let notice = Notice {
             url,

@@ -268,10 +268,7 @@ async fn callback(State(portal): State<Arc<Portal>>, session: Session, request: 
         gbk: form.get("charset") == "GBK",
     };
     let typed = Typed { callback: Some(profile.clone()), ..Typed::default() };
-    let checked = profile.checked().map_err(|bad| {
-        let zh = "命名空间与 SOAPAction 不能过长或含控制字符；操作名须是不带前缀的 XML 元素名";
-        session.shell(&portal).lang.say(zh.to_owned(), bad.to_string())
-    });
+    let checked = profile.checked().map_err(|bad| session.shell(&portal).refusal(&bad));
     match (checked, form.get("act")) {
         (Ok(profile), "preview") => {
             let typed = Typed { callback: Some(profile), ..typed };

@@ -12,6 +12,7 @@ use super::cameras::cut;
 use super::form::Form;
 use super::guard::Session;
 use super::page_words::PageWords;
+use super::refusals::{No, Typed};
 use super::refused::words;
 use super::shell::{Pager, Shell, page};
 use super::show::Html;
@@ -177,10 +178,7 @@ async fn open(State(portal): State<Arc<Portal>>, session: Session, request: Requ
 
 fn read_new(lang: Lang, form: &Form) -> Result<NewAccount, String> {
     Ok(NewAccount {
-        name: form.get("name").parse().map_err(|bad: BadName| {
-            let zh = "账户名为 1 至 64 个字符，两端不能有空白，不能有控制字符";
-            lang.say(zh.to_owned(), bad.to_string())
-        })?,
+        name: form.get("name").parse().map_err(|bad: BadName| bad.said(lang))?,
         password: said(lang, form.raw("password"), account::password)?,
         space: space(lang, form.get("space"))?,
         alert_url: url(lang, form.get("alert_url"))?,
@@ -193,24 +191,16 @@ fn read_new(lang: Lang, form: &Form) -> Result<NewAccount, String> {
 
 /// A space, GB.
 pub(super) fn space(lang: Lang, text: &str) -> Result<Gigabytes, String> {
-    account::space(number(lang, text)?).map_err(|bad| {
-        let zh = format!("空间为 1 GB 至 {}", Gigabytes::MAX);
-        lang.say(zh, bad.to_string())
-    })
+    account::space(number(lang, text)?).map_err(|bad| bad.said(lang))
 }
 
 /// Sub-accounts at most.
 pub(super) fn at_least_one(lang: Lang, text: &str) -> Result<u32, String> {
-    account::sub_accounts(number(lang, text)?).map_err(|bad| lang.say("子账户上限至少为 1".to_owned(), bad.to_string()))
+    account::sub_accounts(number(lang, text)?).map_err(|bad| bad.said(lang))
 }
 
 fn number(lang: Lang, text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| {
-        lang.say(
-            format!("“{text}”不是 0 至 {} 的整数", u32::MAX),
-            format!("{text:?} is no whole number from 0 to {}", u32::MAX),
-        )
-    })
+    text.parse().map_err(|_| Typed::Number(text.to_owned()).said(lang))
 }
 
 /// An alert URL, or none.
@@ -218,10 +208,7 @@ pub(super) fn url(lang: Lang, text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    account::alert_url(text).map(Some).map_err(|bad| {
-        let zh = format!("“{text}”不能作为回调地址；应如 http://10.1.2.3:8080/alert");
-        lang.say(zh, bad.to_string())
-    })
+    account::alert_url(text).map(Some).map_err(|bad| bad.said(lang))
 }
 
 /// A password, or none.
@@ -233,8 +220,5 @@ pub(super) fn said(
     if text.is_empty() {
         return Ok(None);
     }
-    read(text).map(Some).map_err(|bad| {
-        let zh = "密码为 1 至 256 个字符，两端不能有空白，不能有控制字符";
-        lang.say(zh.to_owned(), bad.to_string())
-    })
+    read(text).map(Some).map_err(|bad| bad.said(lang))
 }

@@ -13,7 +13,7 @@ use super::form::Form;
 use super::guard::Session;
 use super::page_words::PageWords;
 use super::shell::{Shell, page, session_cookie};
-use super::sign_in::why;
+use super::sign_in::status;
 use super::{Needs, Portal, Route};
 use crate::domain::{Action, Secret};
 use crate::engine::{Error, SessionView};
@@ -50,8 +50,8 @@ async fn shown(portal: &Portal, session: &Session, error: Option<Error>) -> Resp
     let shell = PageWords::flash(session.shell(portal));
     let (status, error) = match error {
         None => (StatusCode::OK, None),
-        Some(error) => match why(PageWords::of(shell.lang), &error) {
-            Some((status, words)) => (status, Some(words)),
+        Some(error) => match status(&error) {
+            Some(status) => (status, Some(shell.refusal(&error))),
             None => return shell.failed(&error),
         },
     };

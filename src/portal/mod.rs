@@ -29,6 +29,7 @@ mod overview;
 mod page_words;
 mod player;
 mod preferences;
+mod refusals;
 mod refused;
 mod shell;
 mod show;

@@ -112,7 +112,6 @@ words! {
     closed: "账户已销户", "The account is closed";
     suspended: "账户已暂停", "The account is suspended";
     resumed: "账户已恢复", "The account goes on";
-    code_needed: "请填写动态验证码", "The authenticator code is needed";
     disk_failed: "故障", "Failed";
     disk_full: "已满", "Full";
     disk_offline: "离线", "Offline";
@@ -121,11 +120,6 @@ words! {
     factor_on: "动态验证码已启用", "The second factor is on";
     password_changed: "密码已修改，请重新登录", "The password is changed; sign in again";
     session_ended: "会话已结束", "The session is ended";
-    slow_after: " 秒后重试", " seconds";
-    slow_before: "尝试次数过多，请在 ", "Too many failures; try again in ";
-    wrong_code: "动态验证码错误或已使用", "The code is wrong or was used already";
-    wrong_setup_code: "设置码错误", "The setup code is wrong";
-    wrong_sign_in: "用户名或密码错误", "The user name or the password is wrong";
 }
 
 impl PageWords {

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::assets::{FAVICON, ICONS, SCRIPT, STYLE};
 use super::guard::Visitor;
+use super::refusals::No;
 use super::show::{Html, Moment, Number, Part};
 use super::text::{Lang, Words};
 use super::{Portal, show};
@@ -297,10 +298,16 @@ impl Shell {
         page(StatusCode::NOT_FOUND, &Message { title, text, shell: self })
     }
 
-    /// What the engine did not do, and why.
+    /// A no as a sentence of the page's language: what is wrong, and what would be right. For a form that is shown
+    /// again; where there is none, see [`Shell::failed`].
+    pub(super) fn refusal(&self, no: &impl No) -> String {
+        no.said(self.lang)
+    }
+
+    /// What the engine did not do, and why, as a page.
     pub(super) fn failed(self, error: &crate::engine::Error) -> Response<Body> {
         use crate::engine::Error;
-        let (status, text) = match error {
+        let (status, title) = match error {
             Error::Refused(Refusal::Forbidden) => return self.refused(),
             Error::Refused(
                 Refusal::NoAccount
@@ -309,14 +316,11 @@ impl Shell {
                 | Refusal::NoFile
                 | Refusal::User(UserRefusal::NoUser),
             ) => return self.not_found(),
-            Error::Refused(_) => (StatusCode::CONFLICT, super::refused::words(self.lang, error)),
-            Error::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, super::refused::words(self.lang, error)),
-            Error::Broken(why) => {
-                tracing::error!(why = %why, "a page broke");
-                (StatusCode::INTERNAL_SERVER_ERROR, self.t.error.to_owned())
-            }
+            Error::Refused(_) => (StatusCode::CONFLICT, self.t.not_done),
+            Error::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, self.t.not_done),
+            Error::Broken(_) => (StatusCode::INTERNAL_SERVER_ERROR, self.t.error),
         };
-        page(status, &Message { title: self.t.error, text, shell: self })
+        page(status, &Message { title, text: self.refusal(error), shell: self })
     }
 }
 

@@ -74,7 +74,8 @@ async fn sign_in(State(portal): State<Arc<Portal>>, visitor: Visitor, request: R
         }
         Err(error) => {
             let shell = visitor.shell(&portal);
-            let Some((status, words)) = why(PageWords::of(shell.lang), &error) else { return shell.failed(&error) };
+            let Some(status) = status(&error) else { return shell.failed(&error) };
+            let words = shell.refusal(&error);
             page(status, &SignInPage { w: PageWords::of(shell.lang), shell, user, next, error: Some(words) })
         }
     }
@@ -95,13 +96,15 @@ async fn set_up(State(portal): State<Arc<Portal>>, visitor: Visitor, request: Re
     let done = match user.parse() {
         Ok(name) => portal.engine.set_up(form.get("code"), name, password.clone(), &visitor.from).await,
         Err(bad) => {
-            let (shell, error) = (visitor.shell(&portal), Some(bad.to_string()));
+            let shell = visitor.shell(&portal);
+            let error = Some(shell.refusal(&bad));
             return page(StatusCode::BAD_REQUEST, &SetupPage { w: PageWords::of(shell.lang), shell, user, error });
         }
     };
     if let Err(error) = done {
         let shell = visitor.shell(&portal);
-        let Some((status, words)) = why(PageWords::of(shell.lang), &error) else { return shell.failed(&error) };
+        let Some(status) = status(&error) else { return shell.failed(&error) };
+        let words = shell.refusal(&error);
         return page(status, &SetupPage { w: PageWords::of(shell.lang), shell, user, error: Some(words) });
     }
     let mut response = Redirect::to("/").into_response();
@@ -124,21 +127,12 @@ fn agent(request: &Request<Body>) -> String {
     request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// A refusal in the words of the page; `None` where something broke.
-pub(super) fn why(t: &PageWords, error: &Error) -> Option<(StatusCode, String)> {
-    let Error::Refused(refusal) = error else { return None };
-    let words = match refusal {
-        Refusal::User(UserRefusal::WrongSignIn) => t.wrong_sign_in.to_owned(),
-        Refusal::User(UserRefusal::CodeNeeded) => t.code_needed.to_owned(),
-        Refusal::User(UserRefusal::WrongCode) => t.wrong_code.to_owned(),
-        Refusal::User(UserRefusal::WrongSetupCode) => t.wrong_setup_code.to_owned(),
-        Refusal::User(UserRefusal::Slow { seconds }) => format!("{}{seconds}{}", t.slow_before, t.slow_after),
-        other => other.to_string(),
-    };
-    let status = match refusal {
-        Refusal::User(UserRefusal::Slow { .. }) => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::User(_) => StatusCode::UNAUTHORIZED,
-        _ => StatusCode::CONFLICT,
-    };
-    Some((status, words))
+/// The status of a page that is shown again with a refusal; `None` where something broke.
+pub(super) fn status(error: &Error) -> Option<StatusCode> {
+    match error {
+        Error::Refused(Refusal::User(UserRefusal::Slow { .. })) => Some(StatusCode::TOO_MANY_REQUESTS),
+        Error::Refused(Refusal::User(_)) => Some(StatusCode::UNAUTHORIZED),
+        Error::Refused(_) => Some(StatusCode::CONFLICT),
+        Error::Busy(_) | Error::Broken(_) => None,
+    }
 }

@@ -134,7 +134,6 @@ words! {
     what_goes: "将被删除的内容", "What goes";
     no_way_back: "此操作不可恢复。", "There is no way back.";
     type_name: "请输入以下名称以确认", "To confirm, type this name";
-    type_name_wrong: "输入的名称不一致，未做任何更改", "That is another name; nothing was changed";
     as_table: "以表格查看", "As a table";
     time: "时间", "Time";
     refused: "没有权限", "Not allowed";
@@ -145,6 +144,8 @@ words! {
     not_found_help: "地址可能有误，或对象已被删除。", "The address may be wrong, or what was there is gone.";
     back_home: "返回首页", "Back to the first page";
     error: "出错了", "Something went wrong";
+    not_done: "未能完成", "Not done";
+    type_name_wrong: "输入的名称不一致，未做任何更改", "That is another name; nothing was changed";
     server_time: "服务器时间", "Server time";
     version: "版本", "Version";
 }

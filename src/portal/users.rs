@@ -13,11 +13,12 @@ use super::accounts::Slip;
 use super::form::Form;
 use super::guard::Session;
 use super::page_words::PageWords;
+use super::refusals::{No, Typed};
 use super::shell::{Shell, page, role_word};
 use super::show::Html;
 use super::{Needs, Portal, Route};
 use crate::domain::users::UserName;
-use crate::domain::{Action, Role, Secret};
+use crate::domain::{AccountName, Action, Role, Secret};
 use crate::engine::NewUser;
 
 struct Row {
@@ -75,29 +76,35 @@ async fn listed(portal: &Portal, session: &Session, error: Option<String>) -> Re
     page(status, &UsersPage { w: PageWords::of(shell.lang), shell, error, rows, accounts })
 }
 
+/// The list with what was not done.
+async fn again(portal: &Portal, session: &Session, no: &impl No) -> Response<Body> {
+    let words = session.shell(portal).refusal(no);
+    listed(portal, session, Some(words)).await
+}
+
 async fn add(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
     let form = Form::of_body(request).await;
     let new = match read_new(&form) {
         Ok(new) => new,
-        Err(error) => return listed(&portal, &session, Some(error)).await,
+        Err(typed) => return again(&portal, &session, &typed).await,
     };
     let target = format!("{} {}", new.name, new.role.word());
     let added = portal.engine.add_user(&session.signed.caller, new).await;
     portal.engine.audit_by(&session.signed.caller, "AddUser", &target, &added);
     match added {
         Ok((user, password)) => once(&portal, &session, &user.user, &password),
-        Err(error) => listed(&portal, &session, Some(error.to_string())).await,
+        Err(error) => again(&portal, &session, &error).await,
     }
 }
 
-fn read_new(form: &Form) -> Result<NewUser, String> {
+fn read_new(form: &Form) -> Result<NewUser, Typed> {
     let account = match form.get("account") {
         "" => None,
-        name => Some(name.parse().map_err(|bad: crate::domain::ids::BadName| bad.to_string())?),
+        name => Some(name.parse::<AccountName>()?),
     };
     Ok(NewUser {
-        name: form.get("name").parse().map_err(|bad: crate::domain::ids::BadName| bad.to_string())?,
-        role: form.get("role").parse::<Role>()?,
+        name: form.get("name").parse::<UserName>()?,
+        role: form.get("role").parse::<Role>().map_err(|_| Typed::Choice)?,
         account,
         password: (!form.raw("password").is_empty()).then(|| Secret::new(form.raw("password"))),
     })
@@ -122,7 +129,7 @@ async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Re
     let (caller, engine) = (&session.signed.caller, &portal.engine);
     let name: UserName = match form.get("name").parse() {
         Ok(name) => name,
-        Err(error) => return listed(&portal, &session, Some(error.to_string())).await,
+        Err(bad) => return again(&portal, &session, &bad).await,
     };
     let (what, done) = match form.get("do") {
         "disable" => ("DisableUser", engine.disable_user(caller, &name, true).await),
@@ -135,7 +142,7 @@ async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Re
             portal.engine.audit_by(&session.signed.caller, "ResetPassword", name.as_str(), &reset);
             return match reset {
                 Ok(password) => once(&portal, &session, name.as_str(), &password),
-                Err(error) => listed(&portal, &session, Some(error.to_string())).await,
+                Err(error) => again(&portal, &session, &error).await,
             };
         }
         _ => return session.shell(&portal).not_found(),
@@ -143,6 +150,6 @@ async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Re
     portal.engine.audit_by(&session.signed.caller, what, name.as_str(), &done);
     match done {
         Ok(()) => Redirect::to("/users?done=saved").into_response(),
-        Err(error) => listed(&portal, &session, Some(error.to_string())).await,
+        Err(error) => again(&portal, &session, &error).await,
     }
 }

@@ -126,13 +126,57 @@ pub fn xlsx(sheets: &[Sheet]) -> Result<Vec<u8>, XlsxError> {
     book.save_to_buffer()
 }
 
+/// Why a CRM's file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CrmFault {
+    /// No text.
+    #[error("it is neither UTF-8 nor GBK")]
+    Encoding,
+    /// No table.
+    #[error("line {line} is no CSV")]
+    NoCsv {
+        /// Where, from 1.
+        line: u64,
+    },
+    /// No column of accounts.
+    #[error("no column is named 账户 or account")]
+    NoAccounts,
+    /// No column of amounts.
+    #[error("no column is named 金额 or amount")]
+    NoAmounts,
+    /// A row of nobody.
+    #[error("line {line} has no account")]
+    NoAccount {
+        /// Where, from 1.
+        line: u64,
+    },
+    /// An amount that is none.
+    #[error("line {line}: {written:?} is no amount in 元 with at most three digits behind the point")]
+    Amount {
+        /// Where, from 1.
+        line: u64,
+        /// The beginning of what stands there.
+        written: String,
+    },
+    /// More than are compared.
+    #[error("it has more than {most} rows")]
+    TooMany {
+        /// The limit.
+        most: usize,
+    },
+}
+
+fn no_csv(error: ::csv::Error) -> CrmFault {
+    CrmFault::NoCsv { line: error.position().map_or(1, ::csv::Position::line) }
+}
+
 /// Reads what a CRM has booked: a CSV with heads, one column of accounts and one of amounts in 元, among any others.
 /// UTF-8, or GBK where it is no UTF-8; separated by commas, semicolons or tabs.
 ///
 /// # Errors
 /// What is wrong, and in which line.
-pub fn read_crm(bytes: &[u8]) -> Result<Vec<Booked>, String> {
-    let text = decoded(bytes).ok_or("it is neither UTF-8 nor GBK")?;
+pub fn read_crm(bytes: &[u8]) -> Result<Vec<Booked>, CrmFault> {
+    let text = decoded(bytes).ok_or(CrmFault::Encoding)?;
     let first = text.lines().next().unwrap_or_default();
     let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|d| first.bytes().filter(|b| b == d).count());
     let mut reader = ::csv::ReaderBuilder::new()
@@ -140,7 +184,7 @@ pub fn read_crm(bytes: &[u8]) -> Result<Vec<Booked>, String> {
         .flexible(true)
         .trim(::csv::Trim::All)
         .from_reader(text.as_bytes());
-    let heads = reader.headers().map_err(|error| error.to_string())?.clone();
+    let heads = reader.headers().map_err(no_csv)?.clone();
     let column =
         |names: &[&str]| heads.iter().position(|head| names.iter().any(|name| head.eq_ignore_ascii_case(name)));
     let account = column(&[
@@ -169,11 +213,11 @@ pub fn read_crm(bytes: &[u8]) -> Result<Vec<Booked>, String> {
         "total",
         "due",
     ]);
-    let account = account.ok_or("no column is named 账户 or account")?;
-    let amount = amount.ok_or("no column is named 金额 or amount")?;
+    let account = account.ok_or(CrmFault::NoAccounts)?;
+    let amount = amount.ok_or(CrmFault::NoAmounts)?;
     let mut out = Vec::new();
     for row in reader.records() {
-        let row = row.map_err(|error| error.to_string())?;
+        let row = row.map_err(no_csv)?;
         let line = row.position().map_or(0, ::csv::Position::line);
         // What we wrote before a formula is not part of a name.
         let name = row.get(account).unwrap_or_default();
@@ -183,12 +227,13 @@ pub fn read_crm(bytes: &[u8]) -> Result<Vec<Booked>, String> {
             continue;
         }
         if name.is_empty() {
-            return Err(format!("line {line} has no account"));
+            return Err(CrmFault::NoAccount { line });
         }
         if out.len() == CRM_ROWS_MAX {
-            return Err(format!("it has more than {CRM_ROWS_MAX} rows"));
+            return Err(CrmFault::TooMany { most: CRM_ROWS_MAX });
         }
-        let amount: Money = written.parse().map_err(|error| format!("line {line}: {error}"))?;
+        let amount: Money =
+            written.parse().map_err(|_| CrmFault::Amount { line, written: written.chars().take(40).collect() })?;
         out.push(Booked { account: name.to_owned(), amount });
     }
     Ok(out)
@@ -250,7 +295,7 @@ mod tests {
             ("account,amount\na,1.23456", "line 2"),
             ("account,amount\n,1", "no account"),
         ] {
-            assert!(read_crm(bad.as_bytes()).is_err_and(|error| error.contains(why)), "{bad}");
+            assert!(read_crm(bad.as_bytes()).is_err_and(|error| error.to_string().contains(why)), "{bad}");
         }
         assert!(read_crm(&[0x81]).is_err());
         let ours = csv(&Sheet {

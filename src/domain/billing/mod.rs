@@ -17,7 +17,7 @@ mod tests;
 pub use calendar::{Day, Hour, Month, zone_text};
 pub use money::Money;
 pub use reconcile::{Booked, Match, Outcome, reconcile};
-pub use refusal::BillingRefusal;
+pub use refusal::{BillingRefusal, TariffFault};
 pub use sample::Sample;
 pub use statement::{Charge, Line, Period, Statement, TooLarge, gb_months};
 pub use tariff::{Assignment, Basis, PRICE_MAX, Rule, Span, Tariff, Tier, spans};

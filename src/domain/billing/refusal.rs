@@ -9,7 +9,7 @@ pub enum BillingRefusal {
     #[error("the tariff is not right: {why}")]
     BadTariff {
         /// What is wrong.
-        why: &'static str,
+        why: TariffFault,
     },
     /// A version of this name begins on the same day.
     #[error("a version of this tariff begins on this day already")]
@@ -46,10 +46,33 @@ pub enum BillingRefusal {
     /// An amount past what can be named.
     #[error("an amount is larger than can be written")]
     TooLarge,
-    /// A file of the CRM that cannot be read.
-    #[error("the file cannot be read: {why}")]
-    BadCrmFile {
-        /// What is wrong, and where.
-        why: String,
-    },
+}
+
+/// What is wrong with a tariff.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TariffFault {
+    /// Its name.
+    #[error("a name has 1 to 64 characters, and no white space at its ends")]
+    Name,
+    /// Its days, or those of an assignment.
+    #[error("it ends before it begins")]
+    Ends,
+    /// The least that a month costs.
+    #[error("the minimum is from 0 to 1,000,000,000 元")]
+    Minimum,
+    /// A price of a GB-month.
+    #[error("a price of a GB-month is from 0 to 1,000,000 元")]
+    Price,
+    /// What a package includes.
+    #[error("a package has at most 4294967295 GB")]
+    Package,
+    /// What a package costs.
+    #[error("a package costs from 0 to 1,000,000,000 元")]
+    PackagePrice,
+    /// None, or too many.
+    #[error("there are 1 to 20 tiers")]
+    TierCount,
+    /// Where they end.
+    #[error("tiers end in ascending order, and the last one has no end")]
+    TierOrder,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::{Day, Month};
 use super::money::Money;
-use super::refusal::BillingRefusal;
+use super::refusal::{BillingRefusal, TariffFault};
 
 /// The largest price of a GB-month, a million 元: with it the largest account (2^31 GB) still has an amount.
 pub const PRICE_MAX: Money = Money::from_li(1_000_000_000);
@@ -132,35 +132,34 @@ impl Tariff {
             || self.name.chars().any(char::is_control)
             || self.name.trim() != self.name
         {
-            return bad("a name has 1 to 64 characters, and no white space at its ends");
+            return bad(TariffFault::Name);
         }
         if self.to.is_some_and(|to| to <= self.from) {
-            return bad("it ends before it begins");
+            return bad(TariffFault::Ends);
         }
         if !within(self.minimum_li, FLAT_MAX) {
-            return bad("the minimum is from 0 to 1,000,000,000 元");
+            return bad(TariffFault::Minimum);
         }
-        let prices = "a price of a GB-month is from 0 to 1,000,000 元";
         match &self.rule {
-            Rule::PerGb { price_li } if !within(*price_li, PRICE_MAX) => bad(prices),
+            Rule::PerGb { price_li } if !within(*price_li, PRICE_MAX) => bad(TariffFault::Price),
             Rule::PerGb { .. } => Ok(()),
             Rule::Package { included_gb, flat_li, overage_li } => {
                 if *included_gb > u64::from(u32::MAX) {
-                    bad("a package has at most 4294967295 GB")
+                    bad(TariffFault::Package)
                 } else if !within(*flat_li, FLAT_MAX) {
-                    bad("a package costs from 0 to 1,000,000,000 元")
+                    bad(TariffFault::PackagePrice)
                 } else if !within(*overage_li, PRICE_MAX) {
-                    bad(prices)
+                    bad(TariffFault::Price)
                 } else {
                     Ok(())
                 }
             }
             Rule::Tiers { tiers } => {
                 if !(1..=TIERS_MAX).contains(&tiers.len()) {
-                    return bad("there are 1 to 20 tiers");
+                    return bad(TariffFault::TierCount);
                 }
                 if !tiers.iter().all(|tier| within(tier.price_li, PRICE_MAX)) {
-                    return bad(prices);
+                    return bad(TariffFault::Price);
                 }
                 let mut below = 0;
                 for (number, tier) in tiers.iter().enumerate() {
@@ -169,7 +168,7 @@ impl Tariff {
                         Some(up_to) if up_to > below && up_to <= u64::from(u32::MAX) && number + 1 < tiers.len() => {
                             below = up_to;
                         }
-                        _ => return bad("tiers end in ascending order, and the last one has no end"),
+                        _ => return bad(TariffFault::TierOrder),
                     }
                 }
                 Ok(())

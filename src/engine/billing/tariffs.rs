@@ -3,7 +3,7 @@
 use super::rows::{AssignmentRow, Sampled, TariffRow};
 use super::{AssignmentView, BillingAccount, TariffView, key, locked, refused};
 use crate::books::{Books, Changes};
-use crate::domain::billing::{Assignment, BillingRefusal, Day, Tariff};
+use crate::domain::billing::{Assignment, BillingRefusal, Day, Tariff, TariffFault};
 use crate::domain::{AccountId, Action};
 use crate::engine::status::blocking;
 use crate::engine::{Caller, Engine, Result};
@@ -78,7 +78,7 @@ impl Engine {
     ) -> Result<AssignmentView> {
         caller.must_everywhere(Action::ManageBilling)?;
         if to.is_some_and(|to| to <= from) {
-            return refused(BillingRefusal::BadTariff { why: "it ends before it begins" });
+            return refused(BillingRefusal::BadTariff { why: TariffFault::Ends });
         }
         let (engine, account) = (self.clone(), account.clone());
         let (by, created_ms) = (Self::billed_by(caller), self.now().millis());

@@ -85,7 +85,8 @@ pub(super) async fn compare(
     let month: Month = month.unwrap_or_else(|| present(&portal).before());
     let theirs = match read_crm(&file) {
         Ok(theirs) => theirs,
-        Err(problem) => {
+        Err(fault) => {
+            let problem = shell.refusal(&fault);
             let view = View { shell, month, found: None, counts: [0; 4], problem };
             return page(StatusCode::UNPROCESSABLE_ENTITY, &view);
         }

@@ -10,6 +10,7 @@ use http::{Request, Response, StatusCode};
 use super::super::Portal;
 use super::super::form::Form;
 use super::super::guard::Session;
+use super::super::refusals::Typed;
 use super::super::shell::{Shell, page};
 use super::{at, charge_word, file, go, last, state_word, tone, yuan};
 use crate::domain::Action;
@@ -170,7 +171,10 @@ pub(super) async fn adjust(
     let typed = |problem: String| [problem, form.get("amount").to_owned(), form.get("reason").to_owned()];
     let amount: Money = match form.get("amount").parse() {
         Ok(amount) => amount,
-        Err(problem) => return shown(&portal, &session, shell, path.0, &account, month, typed(problem)).await,
+        Err(_) => {
+            let problem = shell.refusal(&Typed::Amount(form.get("amount").to_owned()));
+            return shown(&portal, &session, shell, path.0, &account, month, typed(problem)).await;
+        }
     };
     let caller = &session.signed.caller;
     let done = portal.engine.adjust_statement(caller, &account, month, amount, form.get("reason")).await;
@@ -178,7 +182,8 @@ pub(super) async fn adjust(
     match done {
         Ok(_) => go(&format!("/billing/statements/{}/{month}?done=adjust", path.0)),
         Err(crate::engine::Error::Refused(refusal)) => {
-            shown(&portal, &session, shell, path.0, &account, month, typed(refusal.to_string())).await
+            let problem = shell.refusal(&refusal);
+            shown(&portal, &session, shell, path.0, &account, month, typed(problem)).await
         }
         Err(error) => shell.failed(&error),
     }

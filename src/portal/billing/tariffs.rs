@@ -10,6 +10,7 @@ use http::{Request, Response, StatusCode};
 use super::super::Portal;
 use super::super::form::Form;
 use super::super::guard::Session;
+use super::super::refusals::Typed;
 use super::super::shell::{Shell, page};
 use super::{go, yuan};
 use crate::domain::Action;
@@ -140,14 +141,20 @@ pub(super) async fn add(State(portal): State<Arc<Portal>>, session: Session, req
     };
     let tariff = match read(&form) {
         Ok(tariff) => tariff,
-        Err(problem) => return again(shell, form, problem),
+        Err(typed) => {
+            let problem = shell.refusal(&typed);
+            return again(shell, form, problem);
+        }
     };
     let target = format!("{} {}", tariff.name, tariff.from);
     let done = portal.engine.add_tariff(&session.signed.caller, tariff).await;
     portal.engine.audit_by(&session.signed.caller, "AddTariff", &target, &done);
     match done {
         Ok(_) => go("/billing/tariffs?done=tariff"),
-        Err(Error::Refused(refusal)) => again(shell, form, refusal.to_string()),
+        Err(Error::Refused(refusal)) => {
+            let problem = shell.refusal(&refusal);
+            again(shell, form, problem)
+        }
         Err(error) => shell.failed(&error),
     }
 }
@@ -161,59 +168,73 @@ pub(super) async fn assign(
     let shell = session.shell(&portal);
     let (account, tariff) = (BillingAccount::Name(form.get("account").to_owned()), form.get("tariff"));
     let tariff = (!tariff.is_empty()).then(|| tariff.to_owned());
-    let days = || Ok::<_, String>((form.get("from").parse()?, optional_day(form.get("to"))?));
+    let days = || Ok::<_, Typed>((day(form.get("from"))?, optional_day(form.get("to"))?));
     let (from, to) = match days() {
         Ok(days) => days,
-        Err(problem) => return listed(&portal, &session, shell, problem).await,
+        Err(typed) => {
+            let problem = shell.refusal(&typed);
+            return listed(&portal, &session, shell, problem).await;
+        }
     };
     let target = format!("{} {} {from}", form.get("account"), tariff.as_deref().unwrap_or("-"));
     let done = portal.engine.assign_tariff(&session.signed.caller, &account, tariff, from, to).await;
     portal.engine.audit_by(&session.signed.caller, "AssignTariff", &target, &done);
     match done {
         Ok(_) => go("/billing/tariffs?done=assign"),
-        Err(Error::Refused(refusal)) => listed(&portal, &session, shell, refusal.to_string()).await,
+        Err(Error::Refused(refusal)) => {
+            let problem = shell.refusal(&refusal);
+            listed(&portal, &session, shell, problem).await
+        }
         Err(error) => shell.failed(&error),
     }
 }
 
-fn optional_day(text: &str) -> Result<Option<Day>, String> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+fn day(text: &str) -> Result<Day, Typed> {
+    text.parse().map_err(|_| Typed::Day(text.to_owned()))
+}
+
+fn optional_day(text: &str) -> Result<Option<Day>, Typed> {
+    if text.is_empty() { Ok(None) } else { day(text).map(Some) }
+}
+
+fn money(text: &str) -> Result<Money, Typed> {
+    text.parse().map_err(|_| Typed::Amount(text.to_owned()))
 }
 
 /// A tariff as the form says it; the fields of the other rules count for nothing.
-fn read(form: &Form) -> Result<Tariff, String> {
-    let money = |field: &str| match form.get(field) {
+fn read(form: &Form) -> Result<Tariff, Typed> {
+    let price = |field: &str| match form.get(field) {
         "" => Ok(Money::ZERO),
-        text => text.parse::<Money>(),
+        text => money(text),
     };
     let rule = match form.get("rule") {
-        "per_gb" => Rule::PerGb { price_li: money("price")? },
+        "per_gb" => Rule::PerGb { price_li: price("price")? },
         "tiers" => Rule::Tiers { tiers: tiers(form.get("tiers"))? },
         "package" => Rule::Package {
-            included_gb: form.get("included").parse().map_err(|_| "套餐 GB · GB of the package".to_owned())?,
-            flat_li: money("flat")?,
-            overage_li: money("overage")?,
+            included_gb: form.get("included").parse().map_err(|_| Typed::Number(form.get("included").to_owned()))?,
+            flat_li: price("flat")?,
+            overage_li: price("overage")?,
         },
-        other => return Err(format!("{other:?} is no rule")),
+        _ => return Err(Typed::Choice),
     };
     let basis = Basis::ALL.into_iter().find(|basis| basis.word() == form.get("basis"));
     Ok(Tariff {
         name: form.get("name").to_owned(),
-        basis: basis.ok_or("no basis")?,
+        basis: basis.ok_or(Typed::Choice)?,
         rule,
-        minimum_li: money("minimum")?,
-        from: form.get("from").parse()?,
+        minimum_li: price("minimum")?,
+        from: day(form.get("from"))?,
         to: optional_day(form.get("to"))?,
     })
 }
 
 /// Tiers, one a line: `100 0.5`; the last one without an end: `* 0.3`.
-fn tiers(text: &str) -> Result<Vec<Tier>, String> {
+fn tiers(text: &str) -> Result<Vec<Tier>, Typed> {
     let tier = |line: &str| {
-        let wrong = || format!("{line:?}: GB 单价 · GB price");
+        let wrong = || Typed::Tier(line.to_owned());
         let (end, price) = line.split_once([' ', ':', '：', '\t']).ok_or_else(wrong)?;
         let up_to_gb = if end.trim() == "*" { None } else { Some(end.trim().parse().map_err(|_| wrong())?) };
-        Ok(Tier { up_to_gb, price_li: price.parse()? })
+        Ok(Tier { up_to_gb, price_li: money(price.trim())? })
     };
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(tier).collect()
 }
