@@ -183,6 +183,12 @@ impl Engine {
         caller.must(Action::ManageAccounts)?;
         let id = self.account_id(name)?;
         let catalog = Arc::clone(&self.inner.store.catalog);
+        {
+            let catalog = catalog.read();
+            let subs = catalog.of_account.get(&id).into_iter().flatten();
+            subs.filter_map(|sub| catalog.sub_accounts.get(sub))
+                .for_each(|sub| self.inner.observe.know_sub_account(sub));
+        }
         self.change(true, move |_| {
             let catalog = catalog.read();
             let subs = catalog.of_account.get(&id).into_iter().flatten();

@@ -103,6 +103,9 @@ impl Engine {
     }
 
     pub(super) async fn close_by_id(&self, id: SubAccountId) -> Result<()> {
+        if let Some(sub) = self.inner.store.catalog.read().sub_accounts.get(&id) {
+            self.inner.observe.know_sub_account(sub);
+        }
         self.change(true, move |apply| match apply.sub_account(id)? {
             Some(_) => Ok(vec![Event::CloseSubAccount { sub_account: id }]),
             None => refuse(Refusal::NoSubAccount),

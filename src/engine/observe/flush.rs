@@ -277,16 +277,8 @@ impl Observe {
     /// Learns who there is.
     pub(super) fn know(&self, engine: &Engine) {
         let catalog = engine.inner.store.catalog.read();
-        for (id, sub) in &catalog.sub_accounts {
-            let mut part = self.part(*id);
-            let camera = part.entry(*id).or_default();
-            if camera.row.ak.is_empty() {
-                camera.row.ak = sub.row.ak.as_str().to_owned();
-                camera.row.account = sub.row.account.get();
-                camera.row.record_bucket = sub.row.record_bucket.as_str().to_owned();
-                camera.row.picture_bucket = sub.row.picture_bucket.as_str().to_owned();
-                camera.dirty = true;
-            }
+        for sub in catalog.sub_accounts.values() {
+            self.know_sub_account(sub);
         }
         for (id, own) in &catalog.own_buckets {
             let mut part = self.part(*id);
@@ -296,6 +288,19 @@ impl Observe {
                 camera.row.record_bucket = own.row.name.as_str().to_owned();
                 camera.dirty = true;
             }
+        }
+    }
+
+    /// Learns of one, before it is closed: what goes with it is found under its name.
+    pub(in crate::engine) fn know_sub_account(&self, sub: &crate::store::catalog::SubAccount) {
+        let mut part = self.part(sub.id);
+        let camera = part.entry(sub.id).or_default();
+        if camera.row.ak.is_empty() {
+            camera.row.ak = sub.row.ak.as_str().to_owned();
+            camera.row.account = sub.row.account.get();
+            camera.row.record_bucket = sub.row.record_bucket.as_str().to_owned();
+            camera.row.picture_bucket = sub.row.picture_bucket.as_str().to_owned();
+            camera.dirty = true;
         }
     }
 

@@ -2,8 +2,8 @@
 //! alerts.
 //!
 //! A request costs one short lock on one of 16 parts and a few additions, some 100 ns, and never a write to disk. What
-//! gathers is written to the books every minute and at the end ([`flush`]); a crash loses a minute of it at most. Who asks
-//! for numbers gets what is written and what has gathered since ([`sums`]), and never one of it twice. None of it decides
+//! gathers is written to the books every minute and at the end (`flush`); a crash loses a minute of it at most. Who asks
+//! for numbers gets what is written and what has gathered since (`sums`), and never one of it twice. None of it decides
 //! anything: quota, locks and alerts have their counters in the index.
 
 mod attempts;
