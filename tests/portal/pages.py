@@ -37,6 +37,7 @@ PAGES = [
     Page("space-account", "/space?account={account}", "operations"),
     Page("space-gone-batches", "/space/gone?from=2026-01-01", "operations"),
     Page("users", "/users", "operations"),
+    Page("user-remove", "/users/remove?name=jiangsu-viewer", "operations"),
     Page("me", "/me", "operations"),
     # the auditor
     Page("auditor-overview", "/overview", "auditor"),
