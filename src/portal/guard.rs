@@ -7,10 +7,11 @@ use axum::extract::{FromRequestParts, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERER, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use super::shell::{Preferences, Shell};
 use super::{Needs, Portal};
@@ -40,6 +41,8 @@ pub(super) struct Visitor {
     pub(super) preferences: Preferences,
     /// Path and query.
     pub(super) here: String,
+    /// The page to come back to from a form that every page has: of an answer to a form, the page of that form.
+    pub(super) back: String,
     /// From where.
     pub(super) from: String,
 }
@@ -141,7 +144,8 @@ pub(super) async fn admit(
     let from = peer.map_or_else(String::new, |peer| peer.ip().to_string());
     let here = request.uri().path_and_query().map_or("/", |here| here.as_str()).to_owned();
     let preferences = Preferences::of(request.headers());
-    let visitor = Visitor { token: token.filter(|_| signed.is_some()), signed, preferences, here, from };
+    let back = if request.method() == Method::POST { page_before(request.headers()) } else { here.clone() };
+    let visitor = Visitor { token: token.filter(|_| signed.is_some()), signed, preferences, here, back, from };
     match (needs, &visitor.signed) {
         (Needs::Nothing, _) | (Needs::SignIn, Some(_)) => {}
         (Needs::Role(action), Some(signed)) if signed.role.may(action) => {}
@@ -170,6 +174,13 @@ pub(super) async fn admit(
     let mut request = Request::from_parts(parts, Body::from(bytes));
     request.extensions_mut().insert(visitor);
     next.run(request).await
+}
+
+/// Path and query of the page whose form this is; the first page where the browser does not say.
+fn page_before(headers: &HeaderMap) -> String {
+    let said = headers.get(REFERER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<Uri>().ok());
+    let path = said.as_ref().and_then(|uri| uri.path_and_query()).map_or("/", |path| path.as_str());
+    super::preferences::back(path).to_owned()
 }
 
 /// The fields that come before the file of a `multipart/form-data` body, and the file, whose field is named `file`. What

@@ -74,6 +74,8 @@ pub(super) struct Shell {
     pub(super) token: String,
     /// Path and query.
     pub(super) here: String,
+    /// Path and query of a page that can be come back to.
+    pub(super) back: String,
     /// What was done, from the page before.
     pub(super) flash: Option<&'static str>,
     /// Milliseconds since the Unix epoch.
@@ -179,6 +181,7 @@ impl Shell {
             role,
             token: visitor.signed.as_ref().map(|signed| signed.form_token.clone()).unwrap_or_default(),
             here: visitor.here.clone(),
+            back: visitor.back.clone(),
             flash: None,
             now: portal.engine.now().millis(),
             zone_minutes: portal.settings.zone_minutes,

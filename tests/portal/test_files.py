@@ -109,3 +109,14 @@ def test_a_viewer_looks_and_changes_nothing(world, new_tab):
     page.goto(f"{world.origin}/recordings?ak={world.shop_ak}")
     assert page.locator("tbody tr").count() == 4
     assert page.locator("[formaction]").count() == 0 and page.locator("[name=reason]").count() == 0
+
+
+def test_the_language_is_changed_on_a_page_that_answers_a_form(world, new_tab):
+    camera = camera_of(world, "language")
+    page = new_tab("province", script=False).page
+    page.goto(f"{world.origin}/recordings?ak={camera.ak}")
+    page.check("[name=all]")
+    page.click("[formaction='/files/delete']")
+    page.click("form[action='/language'] button >> nth=0")
+    assert f"/recordings?ak={camera.ak}" in page.url
+    assert page.locator("tbody tr").count() == 4
