@@ -79,6 +79,8 @@ words! {
     add_user: "添加用户", "Add a user";
     add_user_help: "省级管理员和查看员属于一个账户；密码留空则自动生成，只显示一次。", "Province and viewer belong to one account; a password that is left empty is made up and shown once.";
     user_added: "用户已添加", "The user is there";
+    password_reset: "密码已重置", "The password is reset";
+    password_reset_help: "新密码只显示这一次；该用户的全部会话已结束。", "The new password is shown this once; all sessions of the user are ended.";
     user_slip_help: "密码只显示这一次。", "The password is shown this once.";
     disable: "停用", "Disable";
     enable: "启用", "Enable";
@@ -120,6 +122,8 @@ words! {
     factor_on: "动态验证码已启用", "The second factor is on";
     password_changed: "密码已修改，请重新登录", "The password is changed; sign in again";
     session_ended: "会话已结束", "The session is ended";
+    user_disabled: "用户已停用，其全部会话已结束", "The user is disabled and all its sessions are ended";
+    user_removed: "用户已删除，其全部会话已结束", "The user is removed and all its sessions are ended";
 }
 
 impl PageWords {
@@ -133,6 +137,8 @@ impl PageWords {
             "suspended" => Some(w.suspended),
             "resumed" => Some(w.resumed),
             "session" => Some(w.session_ended),
+            "user-disabled" => Some(w.user_disabled),
+            "user-removed" => Some(w.user_removed),
             "factor-on" => Some(w.factor_on),
             "factor-off" => Some(w.factor_off),
             "password" => Some(w.password_changed),

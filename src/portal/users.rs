@@ -23,6 +23,7 @@ use crate::engine::NewUser;
 
 struct Row {
     name: String,
+    remove: String,
     role: &'static str,
     account: String,
     totp: bool,
@@ -40,12 +41,29 @@ struct UsersPage {
     accounts: Vec<String>,
 }
 
+/// What goes with a user, and its name to be typed.
+#[derive(Template)]
+#[template(path = "user_remove.html")]
+struct RemovePage {
+    shell: Shell,
+    w: &'static PageWords,
+    action: String,
+    error: String,
+    name: String,
+    role: &'static str,
+    account: Option<String>,
+    totp: bool,
+    sessions: usize,
+    own: bool,
+}
+
 pub(super) fn routes() -> Vec<Route> {
     let needs = Needs::Role(Action::ManageUsers);
     vec![
         Route { path: "/users", needs, pages: get(list) },
         Route { path: "/users/add", needs, pages: post(add) },
         Route { path: "/users/change", needs, pages: post(change) },
+        Route { path: "/users/remove", needs, pages: get(ask_remove).post(remove) },
     ]
 }
 
@@ -63,6 +81,7 @@ async fn listed(portal: &Portal, session: &Session, error: Option<String>) -> Re
     let rows = users
         .into_iter()
         .map(|user| Row {
+            remove: remove_href(&user.user),
             name: user.user,
             role: role_word(shell.t, user.role),
             account: user.account.unwrap_or_else(|| PageWords::of(shell.lang).account_none.to_owned()),
@@ -92,7 +111,10 @@ async fn add(State(portal): State<Arc<Portal>>, session: Session, request: Reque
     let added = portal.engine.add_user(&session.signed.caller, new).await;
     portal.engine.audit_by(&session.signed.caller, "AddUser", &target, &added);
     match added {
-        Ok((user, password)) => once(&portal, &session, &user.user, &password),
+        Ok((user, password)) => {
+            let w = PageWords::of(session.shell(&portal).lang);
+            once(&portal, &session, &user.user, &password, (w.user_added, w.user_slip_help))
+        }
         Err(error) => again(&portal, &session, &error).await,
     }
 }
@@ -110,14 +132,20 @@ fn read_new(form: &Form) -> Result<NewUser, Typed> {
     })
 }
 
-/// A password, shown this once.
-fn once(portal: &Portal, session: &Session, user: &str, password: &Secret) -> Response<Body> {
+/// A password, shown this once, under a title and what to know of it.
+fn once(
+    portal: &Portal,
+    session: &Session,
+    user: &str,
+    password: &Secret,
+    (title, help): (&'static str, &'static str),
+) -> Response<Body> {
     let shell = session.shell(portal);
     let lines = vec![
         (PageWords::of(shell.lang).user_name, user.to_owned()),
         (PageWords::of(shell.lang).password, password.expose().to_owned()),
     ];
-    let (title, help) = (PageWords::of(shell.lang).user_added.to_owned(), PageWords::of(shell.lang).user_slip_help);
+    let title = title.to_owned();
     page(
         StatusCode::CREATED,
         &Slip { w: PageWords::of(shell.lang), shell, title, help, lines, back: "/users".to_owned() },
@@ -131,17 +159,24 @@ async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Re
         Ok(name) => name,
         Err(bad) => return again(&portal, &session, &bad).await,
     };
+    // What a change does to sessions is said: who sits at one sees only that it is over.
+    let mut said = "saved";
     let (what, done) = match form.get("do") {
-        "disable" => ("DisableUser", engine.disable_user(caller, &name, true).await),
+        "disable" => {
+            said = "user-disabled";
+            ("DisableUser", engine.disable_user(caller, &name, true).await)
+        }
         "enable" => ("EnableUser", engine.disable_user(caller, &name, false).await),
-        "remove" => ("RemoveUser", engine.remove_user(caller, &name).await),
         "factor" => ("RemoveSecondFactor", engine.remove_second_factor(caller, name.as_str(), None).await),
         "password" if name == session.signed.user => return Redirect::to("/me").into_response(),
         "password" => {
             let reset = engine.change_password(caller, &name, None, None).await;
             portal.engine.audit_by(&session.signed.caller, "ResetPassword", name.as_str(), &reset);
             return match reset {
-                Ok(password) => once(&portal, &session, name.as_str(), &password),
+                Ok(password) => {
+                    let w = PageWords::of(session.shell(&portal).lang);
+                    once(&portal, &session, name.as_str(), &password, (w.password_reset, w.password_reset_help))
+                }
                 Err(error) => again(&portal, &session, &error).await,
             };
         }
@@ -149,7 +184,59 @@ async fn change(State(portal): State<Arc<Portal>>, session: Session, request: Re
     };
     portal.engine.audit_by(&session.signed.caller, what, name.as_str(), &done);
     match done {
-        Ok(()) => Redirect::to("/users?done=saved").into_response(),
+        Ok(()) => Redirect::to(&format!("/users?done={said}")).into_response(),
+        Err(error) => again(&portal, &session, &error).await,
+    }
+}
+
+fn remove_href(name: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
+    format!("/users/remove?{query}")
+}
+
+async fn ask_remove(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
+    let query = Form::of_query(request.uri().query());
+    asked(&portal, &session, query.get("name"), None).await
+}
+
+/// The page that asks; `wrong` where the name that was typed is another.
+async fn asked(portal: &Portal, session: &Session, name: &str, wrong: Option<&str>) -> Response<Body> {
+    let shell = session.shell(portal);
+    let caller = &session.signed.caller;
+    let (users, sessions) =
+        match (portal.engine.users(caller).await, portal.engine.sessions(caller, Some(&session.token)).await) {
+            (Ok(users), Ok(sessions)) => (users, sessions),
+            (Err(error), _) | (_, Err(error)) => return shell.failed(&error),
+        };
+    let Some(user) = users.into_iter().find(|user| user.user == name) else { return shell.not_found() };
+    let status = if wrong.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    let page_of_it = RemovePage {
+        w: PageWords::of(shell.lang),
+        action: remove_href(&user.user),
+        error: wrong.unwrap_or_default().to_owned(),
+        role: role_word(shell.t, user.role),
+        account: user.account,
+        totp: user.totp,
+        sessions: sessions.iter().filter(|session| session.user == user.user).count(),
+        own: session.signed.user.as_str() == user.user,
+        name: user.user,
+        shell,
+    };
+    page(status, &page_of_it)
+}
+
+async fn remove(State(portal): State<Arc<Portal>>, session: Session, request: Request<Body>) -> Response<Body> {
+    let query = Form::of_query(request.uri().query());
+    let form = Form::of_body(request).await;
+    let Ok(name) = query.get("name").parse::<UserName>() else { return session.shell(&portal).not_found() };
+    if form.get("confirm") != name.as_str() {
+        let wrong = session.shell(&portal).t.type_name_wrong;
+        return asked(&portal, &session, name.as_str(), Some(wrong)).await;
+    }
+    let removed = portal.engine.remove_user(&session.signed.caller, &name).await;
+    portal.engine.audit_by(&session.signed.caller, "RemoveUser", name.as_str(), &removed);
+    match removed {
+        Ok(()) => Redirect::to("/users?done=user-removed").into_response(),
         Err(error) => again(&portal, &session, &error).await,
     }
 }

@@ -38,6 +38,7 @@ PAGES = [
     Page("space-account", "/space?account={account}", "operations"),
     Page("space-gone-batches", "/space/gone?from=2026-01-01", "operations"),
     Page("users", "/users", "operations"),
+    Page("user-remove", "/users/remove?name=jiangsu-viewer", "operations"),
     Page("me", "/me", "operations"),
     # settlement
     Page("billing-tariffs", "/billing/tariffs", "operations", box="settled"),

@@ -119,8 +119,33 @@ def test_a_user_is_added_with_a_password_that_is_made_up_and_is_locked_out_at_on
     page.goto(f"{world.origin}/users")
     page.locator("tr", has_text="wang.fang").locator("button[value=disable]").click()
     assert page.locator("tr", has_text="wang.fang").locator("button[value=enable]").is_visible()
+    assert "sessions are ended" in page.locator("[role=status]").inner_text()
     theirs.goto(f"{world.origin}/me")
     assert "/sign-in" in theirs.url, "a session of who is disabled is over"
+
+
+def test_a_user_is_removed_by_its_name_and_by_no_other(world, page, new_tab):
+    world.post("operations", "/users/add", name="leaving", role="auditor", account="", password=PASSWORD)
+    theirs = new_tab(script=False)
+    theirs.context.add_cookies([{"name": "kandian", "value": world.sign_in("leaving"), "url": world.origin}])
+    page.goto(f"{world.origin}/users")
+    page.locator("tr", has_text="leaving").locator("a.danger-quiet").click()
+    text = " ".join(page.locator("section.confirm").inner_text().split())
+    for said in ("User name leaving", "Role Auditor", "Sessions 1 ", "Second factor Off", "audit log keeps"):
+        assert said in text, text
+    page.fill("[name=confirm]", "linan")
+    page.click("main button.danger")
+    assert page.locator("#confirm-help").is_visible()
+    theirs.page.goto(f"{world.origin}/me")
+    assert theirs.page.url == f"{world.origin}/me", "nothing was done"
+
+    page.fill("[name=confirm]", "leaving")
+    page.click("main button.danger")
+    assert page.url.startswith(f"{world.origin}/users?")
+    assert "sessions are ended" in page.locator("[role=status]").inner_text()
+    assert page.locator("tr", has_text="leaving").count() == 0
+    theirs.page.goto(f"{world.origin}/me")
+    assert "/sign-in" in theirs.page.url
 
 
 def test_the_second_factor_is_asked_for_once_it_is_on(world, new_tab):
