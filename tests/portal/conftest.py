@@ -11,6 +11,8 @@ os.environ.setdefault("NO_PROXY", "127.0.0.1,localhost")
 
 from world import World  # noqa: E402
 
+from past import Settled  # noqa: E402  after the world, that says where the harness is
+
 SIZES = {"wide": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 
 
@@ -46,6 +48,16 @@ def fresh():
     world = World()
     yield world
     world.end()
+
+
+@pytest.fixture(scope="session")
+def settled():
+    """A box that was there last month: see past.py."""
+    world = Settled()
+    try:
+        yield world.fill()
+    finally:
+        world.end()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The pages that are looked at: a page more is a line more.
 
 `{account}`, `{ak}` (a camera), `{loop}` (one that overwrites), `{shop}` (one with recordings that play, and pictures) and
-`{day}` (with recordings) are those of the box.
+`{day}` (with recordings) are those of the box; of the one that was there last month `{month}`, `{running}` (the month
+under way), `{number}` (an account with a statement) and `{other}` (one without).
 """
 
 from typing import NamedTuple
@@ -12,11 +13,11 @@ class Page(NamedTuple):
     path: str
     role: str | None = None  # None: nobody is signed in
     status: int = 200
-    fresh: bool = False  # on a box that nobody has set up
+    box: str = "world"  # `fresh`: nobody has set it up; `settled`: it was there last month
 
 
 PAGES = [
-    Page("setup", "/setup", fresh=True),
+    Page("setup", "/setup", box="fresh"),
     Page("sign-in", "/sign-in"),
     Page("about", "/about"),
     Page("not-found", "/no-such-page", "operations", 404),
@@ -39,6 +40,21 @@ PAGES = [
     Page("users", "/users", "operations"),
     Page("user-remove", "/users/remove?name=jiangsu-viewer", "operations"),
     Page("me", "/me", "operations"),
+    # settlement
+    Page("billing-tariffs", "/billing/tariffs", "operations", box="settled"),
+    Page("billing-tariff-new", "/billing/tariffs/new", "operations", box="settled"),
+    Page("billing-month", "/billing?month={month}", "operations", box="settled"),
+    Page("billing-running", "/billing?month={running}", "operations", box="settled"),
+    Page("billing-none", "/billing?month=2020-01", "operations", box="settled"),
+    Page("billing-statement", "/billing/statements/{number}/{month}", "operations", box="settled"),
+    Page("billing-trial", "/billing/statements/{other}/{running}", "operations", box="settled"),
+    Page("billing-issue", "/billing/statements/{other}/{month}/issue", "operations", box="settled"),
+    Page("billing-settle", "/billing/statements/{number}/{month}/settle", "operations", box="settled"),
+    Page("billing-samples", "/billing/statements/{number}/{month}/samples", "operations", box="settled"),
+    Page("billing-reconcile", "/billing/reconcile?month={month}", "operations", box="settled"),
+    Page("billing-own", "/billing", "province", box="settled"),
+    Page("billing-own-statement", "/billing/statements/{number}/{month}", "province", box="settled"),
+    Page("billing-own-samples", "/billing/statements/{number}/{month}/samples", "province", box="settled"),
     # the auditor
     Page("auditor-overview", "/overview", "auditor"),
     Page("audit", "/audit", "auditor"),

@@ -42,8 +42,8 @@ def where(node):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_a_page_looks_well_everywhere_and_needs_nothing_from_elsewhere(page, world, fresh, new_tab, axe):
-    world = fresh if page.fresh else world
+def test_a_page_looks_well_everywhere_and_needs_nothing_from_elsewhere(page, request, new_tab, axe):
+    world = request.getfixturevalue(page.box)
     SHOTS.mkdir(parents=True, exist_ok=True)
     wrong = []
     for lang, theme, size in LOOKS:

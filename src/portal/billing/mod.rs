@@ -86,6 +86,11 @@ fn charge_word(lang: Lang, charge: Charge) -> &'static str {
     }
 }
 
+/// Who entered something: the books name a user, or the operator of the box.
+fn who(lang: Lang, by: &str) -> &str {
+    if by == "operator" { lang.say("本机管理命令", "the operator") } else { by }
+}
+
 /// An amount with its thousands apart; its unit stands beside it.
 fn yuan(amount: &Money) -> String {
     let text = amount.to_string();

@@ -12,7 +12,7 @@ use super::super::form::Form;
 use super::super::guard::Session;
 use super::super::refusals::Typed;
 use super::super::shell::{Shell, page};
-use super::{at, charge_word, file, go, last, state_word, tone, yuan};
+use super::{at, charge_word, file, go, last, state_word, tone, who, yuan};
 use crate::domain::Action;
 use crate::domain::billing::{Charge, Day, Line, Money, Month, gb_months};
 use crate::engine::billing::{BillingAccount, Export, StatementView};
@@ -53,6 +53,10 @@ impl View {
 
     fn charge(&self, charge: &Charge) -> &'static str {
         charge_word(self.shell.lang, *charge)
+    }
+
+    fn who<'a>(&self, by: &'a str) -> &'a str {
+        who(self.shell.lang, by)
     }
 
     fn last(&self, to: &Day) -> Day {

@@ -12,7 +12,7 @@ use super::super::form::Form;
 use super::super::guard::Session;
 use super::super::refusals::Typed;
 use super::super::shell::{Shell, page};
-use super::{go, yuan};
+use super::{go, who, yuan};
 use crate::domain::Action;
 use crate::domain::billing::{Basis, Day, Hour, Money, Rule, Tariff, Tier};
 use crate::engine::Error;
@@ -65,6 +65,10 @@ impl List {
 
     fn yuan(&self, amount: &Money) -> String {
         yuan(amount)
+    }
+
+    fn who<'a>(&self, by: &'a str) -> &'a str {
+        who(self.shell.lang, by)
     }
 
     /// What it costs, in words.

@@ -4,7 +4,7 @@ use super::*;
 use crate::domain::Alert;
 
 /// Forms of these pages, each with fields that would do something.
-const FORMS: [(&str, &[(&str, &str)]); 11] = [
+const FORMS: [(&str, &[(&str, &str)]); 12] = [
     ("/alerts/resend", &[("id", "7")]),
     ("/alerts/acknowledge", &[("id", "7"), ("acknowledged", "yes")]),
     ("/alerts/comment", &[("id", "7"), ("text", "x")]),
@@ -15,6 +15,7 @@ const FORMS: [(&str, &[(&str, &str)]); 11] = [
     ("/accounts/test-alert", &[("name", "jiangsu"), ("ak", "A"), ("understood", "yes")]),
     ("/accounts/suspend", &[("name", "jiangsu"), ("suspended", "yes")]),
     ("/accounts/close?name=jiangsu", &[("confirm", "jiangsu")]),
+    ("/users/remove?name=user-province", &[("confirm", "user-province")]),
     ("/audit/verify", &[]),
 ];
 
@@ -43,7 +44,7 @@ impl Site {
 }
 
 #[test]
-fn no_form_of_accounts_alerts_and_audit_is_for_anybody_else() {
+fn no_form_of_accounts_users_alerts_and_audit_is_for_anybody_else() {
     run(async {
         let site = Site::open();
         site.alerted("jiangsu").await;
@@ -184,5 +185,55 @@ fn the_log_is_filtered_verified_and_exported_by_who_may() {
         );
         let csv = site.ask(Method::GET, "/audit/export", Some(&province), &[]).await.body;
         assert!(!csv.contains("user-operations"));
+    });
+}
+
+#[test]
+fn a_user_is_removed_only_by_its_name_and_its_sessions_with_it() {
+    run(async {
+        let site = Site::open();
+        site.account("jiangsu").await;
+        let (token, theirs) = (site.signed_in(Role::Operations).await, site.signed_in(Role::Viewer).await);
+        let path = "/users/remove?name=user-viewer";
+        let names = async || {
+            let users = site.engine.users(&Caller::operator()).await.unwrap();
+            users.into_iter().map(|user| user.user).collect::<Vec<_>>()
+        };
+        let page = site.ask(Method::GET, path, Some(&token), &[]).await;
+        assert_eq!(page.status, StatusCode::OK);
+        for said in ["将被删除的内容", "查看员", "jiangsu", "审计日志"] {
+            assert!(page.body.contains(said), "{said}");
+        }
+        for typed in ["", "user-operations", "USER-VIEWER"] {
+            let answer = site.send(path, &token, &[("confirm", typed)]).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{typed}");
+            assert!(answer.body.contains("id=\"confirm-help\""), "{typed}");
+        }
+        // The list's form does not do it without asking.
+        let old = site.send("/users/change", &token, &[("name", "user-viewer"), ("do", "remove")]).await;
+        assert_eq!(old.status, StatusCode::NOT_FOUND);
+        assert_eq!(names().await, ["user-operations", "user-viewer"]);
+        assert!(site.engine.session(&theirs).await.is_ok());
+
+        let done = site.send(path, &token, &[("confirm", "user-viewer")]).await;
+        assert_eq!(location(&done), "/users?done=user-removed");
+        assert_eq!(names().await, ["user-operations"]);
+        assert!(site.engine.session(&theirs).await.is_err());
+        let list = site.ask(Method::GET, location(&done), Some(&token), &[]).await.body;
+        assert!(list.contains("全部会话已结束"));
+        assert_eq!(site.ask(Method::GET, path, Some(&token), &[]).await.status, StatusCode::NOT_FOUND);
+        let log = site.ask(Method::GET, "/audit?what=RemoveUser", Some(&token), &[]).await.body;
+        assert!(log.contains("user-viewer"));
+
+        // A new password ends sessions too, and says so.
+        let auditor = site.signed_in(Role::Auditor).await;
+        let reset = site.send("/users/change", &token, &[("name", "user-auditor"), ("do", "password")]).await;
+        assert!(reset.body.contains("密码已重置") && reset.body.contains("全部会话已结束"));
+        assert!(site.engine.session(&auditor).await.is_err());
+
+        // The last one who could make users stays, and hears why.
+        let last = site.send("/users/remove?name=user-operations", &token, &[("confirm", "user-operations")]).await;
+        assert_eq!(last.status, StatusCode::BAD_REQUEST);
+        assert_eq!(names().await, ["user-auditor", "user-operations"]);
     });
 }
