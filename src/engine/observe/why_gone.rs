@@ -15,7 +15,6 @@ use super::rows::{GoneFilesRow, GoneRow};
 use crate::domain::{AccountId, Action, BucketId, Lock, Media, ObjectKey, Refusal, SubAccountId};
 use crate::engine::status::blocking;
 use crate::engine::{Caller, Engine, Error, Result};
-use crate::store::index::view::View;
 use crate::store::index::{bucket_of, own_bucket_of};
 
 /// Heads of batches that one search looks at, at most; of each camera at least [`LOOKED_AT_EACH`].
@@ -281,20 +280,19 @@ impl Engine {
     /// Where there is a file of this name now.
     fn where_is(&self, scope: Option<AccountId>, query: &GoneQuery, key: &ObjectKey) -> Result<Vec<ThereFile>> {
         let places = self.places(scope, query);
-        let view: View = self.inner.store.view()?;
+        let buckets: Vec<BucketId> = places.iter().map(|(id, ..)| *id).collect();
         let mut out = Vec::new();
-        for (id, kind, ak, bucket) in places {
-            if let Some(row) = view.object(id, key)? {
-                out.push(ThereFile {
-                    ak,
-                    bucket,
-                    kind,
-                    key: key.as_str().to_owned(),
-                    size: row.size.get(),
-                    created_ms: row.created.millis(),
-                    locked: row.lock == Lock::Locked,
-                });
-            }
+        for (at, row) in self.inner.store.view()?.named(&buckets, key)? {
+            let Some((_, kind, ak, bucket)) = places.get(at) else { continue };
+            out.push(ThereFile {
+                ak: ak.clone(),
+                bucket: bucket.clone(),
+                kind,
+                key: key.as_str().to_owned(),
+                size: row.size.get(),
+                created_ms: row.created.millis(),
+                locked: row.lock == Lock::Locked,
+            });
         }
         Ok(out)
     }
