@@ -75,7 +75,7 @@ const UNKNOWN_LENGTH: i64 = 60;
 /// Longer than that is no cadence.
 const LONGEST_CADENCE: i64 = 2 * 3600;
 /// Clips of a day that are drawn one by one; of more, neighbours share a span.
-const DRAWN_ONE_BY_ONE: usize = 300;
+const DRAWN_ONE_BY_ONE: usize = 150;
 
 /// The usual distance of a camera's uploads, seconds: the median, of three distances at least.
 pub fn cadence(clips: &[Clip]) -> Option<i64> {
@@ -103,7 +103,7 @@ fn start(clip: &Clip, before: Option<i64>, cadence: Option<i64>) -> i64 {
 /// their ends, and those around the day may be among them.
 pub fn spans(clips: &[Clip], day: Range<i64>) -> Vec<Span> {
     let cadence = cadence(clips);
-    let shortest = if clips.len() > DRAWN_ONE_BY_ONE { (day.end - day.start) / 288 } else { 0 };
+    let shortest = if clips.len() > DRAWN_ONE_BY_ONE { (day.end - day.start) / 144 } else { 0 };
     let mut recorded: Vec<Span> = Vec::new();
     let mut before = None;
     for clip in clips {
@@ -204,7 +204,7 @@ mod tests {
                 at = span.to;
             }
             prop_assert_eq!(at, 87_400);
-            prop_assert!(spans.len() <= 2 * 300 + 1, "{}", spans.len());
+            prop_assert!(spans.len() <= 2 * DRAWN_ONE_BY_ONE + 1, "{}", spans.len());
         }
     }
 }

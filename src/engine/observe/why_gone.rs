@@ -15,7 +15,6 @@ use super::rows::{GoneFilesRow, GoneRow};
 use crate::domain::{AccountId, Action, BucketId, Lock, Media, ObjectKey, Refusal, SubAccountId};
 use crate::engine::status::blocking;
 use crate::engine::{Caller, Engine, Error, Result};
-use crate::store::index::view::View;
 use crate::store::index::{bucket_of, own_bucket_of};
 
 /// Heads of batches that one search looks at, at most; of each camera at least [`LOOKED_AT_EACH`].
@@ -26,6 +25,8 @@ const LOOKED_AT_EACH: usize = 3;
 const OPENED_MAX: usize = 500;
 /// Files that one search finds, at most.
 const FOUND_MAX: usize = 10_000;
+/// Buckets that are looked into for a file that is still there, at most: of more the camera has to be named.
+const PLACES_MAX: usize = 4_000;
 /// No batch is of a longer time: it is written every minute.
 const BATCH_MS_MAX: i64 = 3_600_000;
 
@@ -242,7 +243,7 @@ impl Engine {
         if let Some(Wanted::Whole(key)) = &wanted
             && let Ok(key) = key.parse()
         {
-            found.there = self.where_is(scope, query, &key)?;
+            found.cut |= self.where_is(scope, query, &key, &mut found.there)?;
         }
         Ok(found)
     }
@@ -278,25 +279,31 @@ impl Engine {
         }
     }
 
-    /// Where there is a file of this name now.
-    fn where_is(&self, scope: Option<AccountId>, query: &GoneQuery, key: &ObjectKey) -> Result<Vec<ThereFile>> {
-        let places = self.places(scope, query);
-        let view: View = self.inner.store.view()?;
-        let mut out = Vec::new();
-        for (id, kind, ak, bucket) in places {
-            if let Some(row) = view.object(id, key)? {
-                out.push(ThereFile {
-                    ak,
-                    bucket,
-                    kind,
-                    key: key.as_str().to_owned(),
-                    size: row.size.get(),
-                    created_ms: row.created.millis(),
-                    locked: row.lock == Lock::Locked,
-                });
-            }
+    /// Where there is a file of this name now; whether there are more places than are looked at.
+    fn where_is(
+        &self,
+        scope: Option<AccountId>,
+        query: &GoneQuery,
+        key: &ObjectKey,
+        out: &mut Vec<ThereFile>,
+    ) -> Result<bool> {
+        let mut places = self.places(scope, query);
+        let cut = places.len() > PLACES_MAX;
+        places.truncate(PLACES_MAX);
+        let buckets: Vec<BucketId> = places.iter().map(|(id, ..)| *id).collect();
+        for (at, row) in self.inner.store.view()?.named(&buckets, key)? {
+            let Some((_, kind, ak, bucket)) = places.get(at) else { continue };
+            out.push(ThereFile {
+                ak: ak.clone(),
+                bucket: bucket.clone(),
+                kind,
+                key: key.as_str().to_owned(),
+                size: row.size.get(),
+                created_ms: row.created.millis(),
+                locked: row.lock == Lock::Locked,
+            });
         }
-        Ok(out)
+        Ok(cut)
     }
 
     /// The buckets that are meant: each with its kind, its camera's AK and its name.

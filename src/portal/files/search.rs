@@ -23,7 +23,7 @@ use crate::portal::show::Html;
 use crate::portal::{Needs, Portal, Route};
 
 /// Files of a page.
-const PAGE: usize = 60;
+const PAGE: usize = 40;
 
 /// A file as the page shows it.
 pub(super) struct Row {

@@ -83,6 +83,18 @@ impl View {
         self.get(definitions::objects, &keys::object(bucket, key))
     }
 
+    /// The rows of the files of this name in any of these buckets, each with the place of its bucket among them.
+    pub fn named(&self, buckets: &[BucketId], key: &ObjectKey) -> Result<Vec<(usize, ObjectRow)>, StoreError> {
+        let table = self.rows(definitions::objects)?;
+        let mut out = Vec::new();
+        for (at, bucket) in buckets.iter().enumerate() {
+            if let Some(value) = table.get(keys::object(*bucket, key).as_slice())? {
+                out.push((at, ObjectRow::decode(value.value())?));
+            }
+        }
+        Ok(out)
+    }
+
     /// The records of an object that has several.
     pub fn segments(&self, id: ObjectId) -> Result<Vec<Segment>, StoreError> {
         let table = self.rows(definitions::segments)?;
