@@ -14,7 +14,8 @@ use serde::Serialize;
 use tower::ServiceExt;
 
 use super::types::{
-    Acknowledge, AddUser, ChangePassword, ChooseFiles, Comment, ModifyAccount, ModifyUser, OpenAccount, TestAlert,
+    Acknowledge, AddUser, ChangePassword, ChooseFiles, Comment, ModifyAccount, ModifySubAccount, ModifyUser,
+    NameCamera, OpenAccount, OpenSubAccount, TestAlert,
 };
 
 /// Asks the control API. Both ways give the same answers: a command is an API call.
@@ -233,6 +234,26 @@ impl Client {
     /// `POST /api/v1/sub-accounts/AK/…`
     pub async fn sub_account_post(&self, ak: &str, what: &str, body: &impl Serialize) -> Answer {
         self.call(Method::POST, &of_sub_account(ak, what, &[]), Some(body)).await
+    }
+
+    /// `POST /api/v1/sub-accounts`
+    pub async fn open_sub_account(&self, new: &OpenSubAccount) -> Answer {
+        self.call(Method::POST, "/sub-accounts", Some(new)).await
+    }
+
+    /// `PATCH /api/v1/sub-accounts/AK`
+    pub async fn modify_sub_account(&self, ak: &str, changes: &ModifySubAccount) -> Answer {
+        self.call(Method::PATCH, &format!("/sub-accounts/{}", part(ak)), Some(changes)).await
+    }
+
+    /// `DELETE /api/v1/sub-accounts/AK`
+    pub async fn close_sub_account(&self, ak: &str) -> Answer {
+        self.call(Method::DELETE, &format!("/sub-accounts/{}", part(ak)), None::<&()>).await
+    }
+
+    /// `PUT /api/v1/sub-accounts/AK/name`
+    pub async fn name_camera(&self, ak: &str, named: &NameCamera) -> Answer {
+        self.call(Method::PUT, &of_sub_account(ak, "name", &[]), Some(named)).await
     }
 
     /// `GET /api/v1/sub-accounts/AK/media`, to be kept.

@@ -22,5 +22,6 @@ pub use client::{Client, Download, Failure};
 pub use routes::{Control, Reload, portal_router, router};
 pub use types::{
     Acknowledge, AddUser, AuditRow, ChangePassword, ChooseFiles, Comment, DeleteChosen, KeyPair, LockFiles,
-    ModifyAccount, ModifyCallback, ModifyUser, OncePassword, OpenAccount, OpenedAccount, ReloadReport, TestAlert, Urls,
+    ModifyAccount, ModifyCallback, ModifySubAccount, ModifyUser, NameCamera, OncePassword, OpenAccount, OpenSubAccount,
+    OpenedAccount, ReloadReport, TestAlert, Urls,
 };

@@ -21,7 +21,7 @@ use super::types::{
 };
 use crate::domain::ids::BadName;
 use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account};
-use crate::engine::{AccountChanges, Caller, Engine, NewAccount, Result as EngineResult};
+use crate::engine::{AccountChanges, Caller, Engine, NewAccount, NewSubAccount, Result as EngineResult};
 
 /// Reads the configuration again; the error is for the operator.
 pub type Reload = Arc<dyn Fn() -> Result<ReloadReport, String> + Send + Sync>;
@@ -171,8 +171,17 @@ pub(super) async fn show_sub_account(
 }
 
 pub(super) async fn open_sub_account(State(control): State<Control>, By(caller): By, body: Bytes) -> Answered {
-    let space = gigabytes(read::<OpenSubAccount>(&body)?.space_gb)?;
-    let opened = control.engine.open_sub_account(&caller, space).await;
+    let asked: OpenSubAccount = read(&body)?;
+    let space = gigabytes(asked.space_gb)?;
+    let account = asked.account.as_deref().map(str::parse).transpose();
+    let new = NewSubAccount {
+        account: account.map_err(|bad: BadName| No::bad_request(bad.to_string()))?,
+        space,
+        at_the_end: if asked.loops { AtTheEnd::Overwrite } else { AtTheEnd::Stop },
+        name: asked.name,
+        place: asked.place,
+    };
+    let opened = control.engine.add_sub_account(&caller, new).await;
     let target = opened.as_ref().map_or_else(|_| space.to_string(), |opened| format!("{} {space}", opened.access_key));
     let opened = control.audit(&caller, "OpenSubAccount", &target, opened)?;
     let answer = json!({

@@ -486,11 +486,16 @@ pub(super) fn table() -> Vec<Route> {
             post.clone(),
             "/api/v1/sub-accounts",
             role(Action::ManageSubAccounts),
-            "open one in one's own account (7.2)",
+            "open one, in one's own account or in that which is named (7.2)",
             routes::open_sub_account,
         )
-        .only(On::Sessions)
-        .takes(&[("space_gb", "integer", "its space, GB")])
+        .takes(&[
+            ("space_gb", "integer", "its space, GB"),
+            ("account", "string?", "of this account; of one's own where it is left out"),
+            ("loop", "boolean?", "whether the oldest files are overwritten; false"),
+            ("name", "string?", "what people call its camera"),
+            ("place", "string?", "where that is"),
+        ])
         .gives(One(&[
             ("ak", "string", "S3AK"),
             ("sk", "string", "S3SK"),
@@ -513,7 +518,6 @@ pub(super) fn table() -> Vec<Route> {
             "resize it (7.5); overwrite or stop when it is full (7.6)",
             routes::modify_sub_account,
         )
-        .only(On::Sessions)
         .takes(&[("space_gb", "integer?", "a new space, GB"), ("loop", "boolean?", "whether the oldest go")])
         .gives(One(SUB_ACCOUNT)),
         Route::new(
@@ -522,8 +526,7 @@ pub(super) fn table() -> Vec<Route> {
             role(Action::ManageSubAccounts),
             "close it with all its files (7.3)",
             routes::close_sub_account,
-        )
-        .only(On::Sessions),
+        ),
         Route::new(
             post.clone(),
             "/api/v1/sub-accounts/{ak}/clear",
@@ -531,7 +534,6 @@ pub(super) fn table() -> Vec<Route> {
             "delete all its files that are not locked (7.9)",
             routes::clear_sub_account,
         )
-        .only(On::Sessions)
         .gives(One(SUB_ACCOUNT)),
         Route::new(
             post.clone(),
@@ -540,7 +542,6 @@ pub(super) fn table() -> Vec<Route> {
             "its secret key once again",
             routes::sub_account_key,
         )
-        .only(On::Sessions)
         .gives(One(KEY)),
         // --- files ---
         Route::new(

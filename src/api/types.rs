@@ -207,15 +207,27 @@ pub struct OncePassword {
 }
 
 /// `POST /api/v1/sub-accounts`. Serves 7.2.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenSubAccount {
     /// Its space, GB.
     pub space_gb: u32,
+    /// Of this account; of the caller's where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Whether the oldest files are overwritten.
+    #[serde(default, rename = "loop")]
+    pub loops: bool,
+    /// What people call its camera.
+    #[serde(default)]
+    pub name: String,
+    /// Where that is.
+    #[serde(default)]
+    pub place: String,
 }
 
 /// `PUT /api/v1/sub-accounts/AK/name`; what is absent is taken away.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NameCamera {
     /// What people call it.
@@ -225,13 +237,14 @@ pub struct NameCamera {
 }
 
 /// `PATCH /api/v1/sub-accounts/AK`; what is absent stays as it is. Serves 7.5 and 7.6.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModifySubAccount {
     /// A new space, GB.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub space_gb: Option<u32>,
     /// Whether the oldest files are overwritten.
-    #[serde(rename = "loop")]
+    #[serde(rename = "loop", skip_serializing_if = "Option::is_none")]
     pub loops: Option<bool>,
 }
 

@@ -238,10 +238,14 @@ async fn one(portal: &Portal, session: &Session, ak: &str, done: &str, error: St
             .iter()
             .map(|day| show::moment(day.at_ms, shell.zone_minutes).get(5..10).unwrap_or_default().to_owned())
             .collect(),
-        series: vec![row(shell.t.recordings, |c| c.recordings), row(shell.t.pictures, |c| c.pictures)],
+        series: vec![row(shell.say("录像", "Recordings"), |c| c.recordings), row(shell.t.pictures, |c| c.pictures)],
     };
     let skew = camera.skew_ms.map(|ms| {
-        let sign = if ms < 0 { "−" } else { "+" };
+        let sign = match ms {
+            ..=-1000 => "−",
+            1000.. => "+",
+            _ => "",
+        };
         format!("{sign}{}", shell.duration(ms.unsigned_abs() / 1000))
     });
     let status = if error.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };

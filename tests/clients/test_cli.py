@@ -184,6 +184,38 @@ def test_no_secret_is_in_the_log(server, account):
             assert secret not in text
 
 
+# --- sub-accounts ------------------------------------------------------------------------------------------
+
+
+def test_all_that_pages_do_with_a_sub_account_is_done_by_command(server):
+    account = server.open_account(50, name="qinghai")
+    opened = server.json("sub-account", "open", "qinghai", "--space", 2, "--overwrite", "--name", "收银台", "--place", "西宁")
+    ak = opened["ak"]
+    assert opened["sk"] and opened["record_bucket"] and opened["picture_bucket"]
+    assert server.json("sub-account", "show", ak)["loop"] is True
+    found = server.json("sub-account", "find", "收银", "--account", "qinghai")
+    assert [(row["ak"], row["place"]) for row in found["rows"]] == [(ak, "西宁")]
+    assert server.json("sub-account", "find", "--state", "never", "--account", "qinghai")["total"] == 1
+    server.cli("sub-account", "name", ak, "--name", "后门")
+    named = server.json("sub-account", "camera", ak)
+    assert (named["name"], named["place"]) == ("后门", ""), "what is not given is taken away"
+    changed = server.json("sub-account", "modify", ak, "--space", 5, "--at-the-end", "stop")
+    assert (changed["space_gb"], changed["loop"]) == (5, False)
+    camera = account.open_sub_account(1)
+    camera.put(camera.record, "a.mp4", payload(KIB, "a"))
+    camera.put(camera.record, "b.mp4", payload(KIB, "b"))
+    camera.lock("a.mp4")
+    cleared = server.json("sub-account", "clear", camera.ak)
+    assert (cleared["recordings"], cleared["locked_files"]) == (1, 1)
+    assert server.json("sub-account", "key", camera.ak) == {"ak": camera.ak, "sk": camera.sk}
+    server.cli("sub-account", "close", camera.ak)
+    gone = server.run("sub-account", "show", camera.ak)
+    assert gone.returncode == 1 and gone.stderr.strip()
+    assert isinstance(server.json("sub-account", "silent"), list)
+    lines = [line["what"] for line in server.json("audit", "list")]
+    assert {"OpenSubAccount", "ModifySubAccountSpace", "ClearSubAccountFiles", "CloseSubAccount", "SeeKey"} <= set(lines)
+
+
 # --- the process -------------------------------------------------------------------------------------------
 
 
