@@ -19,14 +19,16 @@ pub(super) enum Unit {
     Bytes,
     /// Ticks at 1, 2, 5 times a power of ten.
     Count,
-    /// The same, of hundredths of a whole.
-    Percent,
 }
 
 /// How a chart draws its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A line a row.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "pages draw lines with a forecast; what draws both is tested by this")
+    )]
     Line,
     /// What was, what is expected (dashed, where the first ends), and what there is at most: three rows.
     Forecast,
@@ -122,7 +124,6 @@ impl Unit {
         match self {
             Self::Bytes => show::bytes(number),
             Self::Count => show::count(number),
-            Self::Percent => format!("{number} %"),
         }
     }
 
@@ -144,7 +145,7 @@ impl Unit {
     fn step(self, most: u64) -> u64 {
         let scale = match self {
             Self::Bytes => (0..=5).map(|power| 1_u64 << (10 * power)).rfind(|unit| *unit <= most).unwrap_or(1),
-            Self::Count | Self::Percent => 1,
+            Self::Count => 1,
         };
         let wanted = (most / scale).div_ceil(4).max(1);
         let ten = 10_u64.saturating_pow(wanted.ilog10());
@@ -535,30 +536,6 @@ pub(super) fn day_strip_marked(label: &str, spans: &[DaySpan], mark: Option<((u3
         }
     }
     out.push_str("</svg></div>");
-    Safe(out)
-}
-
-/// Shares of a whole as one thick bar, with the words and numbers of each below.
-pub(super) fn share_bar(title: &str, unit: Unit, parts: &[(&str, u64)]) -> Html {
-    let whole = parts.iter().fold(0_u64, |sum, (_, part)| sum.saturating_add(*part));
-    let label = escape(title);
-    let mut out = format!(
-        "<figure class=\"chart\"><svg class=\"bar thick\" viewBox=\"0 0 1000 16\" preserveAspectRatio=\"none\" role=\"img\" \
-         aria-label=\"{label}\"><rect class=\"bar-free\" width=\"1000\" height=\"16\"/>"
-    );
-    let mut sum = 0_u64;
-    for (at, (_, part)) in parts.iter().enumerate() {
-        let begin = scaled(sum, whole.max(1), 1000);
-        sum = sum.saturating_add(*part);
-        let width = scaled(sum, whole.max(1), 1000) - begin;
-        let _ = write!(out, "<rect class=\"column {}\" x=\"{begin}\" width=\"{width}\" height=\"16\"/>", colour(at));
-    }
-    out.push_str("</svg><ul class=\"legend\">");
-    for (at, (name, part)) in parts.iter().enumerate() {
-        let (text, share) = (unit.text(*part), show::percent(*part, whole));
-        let _ = write!(out, "<li><i class=\"swatch {}\"></i>{} {text} ({share})</li>", colour(at), escape(name));
-    }
-    out.push_str("</ul></figure>");
     Safe(out)
 }
 

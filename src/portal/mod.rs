@@ -5,8 +5,6 @@
 //! A request goes through it in this order: headers that every answer has, where a form came from (`guard`), who has
 //! the session (`guard`), whether the role may (the table in `routes`), the page.
 
-#![expect(dead_code, reason = "the pieces of pages that land next")]
-
 #[macro_use]
 mod text;
 

@@ -18,14 +18,8 @@ words! {
     role: "角色", "Role";
     account: "账户", "Account";
     account_none: "（不属于账户）", "(of no account)";
-    healthy: "正常", "Healthy";
-    unhealthy: "需要处理", "Needs attention";
     disks: "磁盘", "Disks";
-    disk_dir: "目录", "Directory";
     disk_free: "可用", "Free";
-    disk_total: "容量", "Size";
-    disk_state: "状态", "State";
-    stored: "已存", "Stored";
     promised: "已承诺", "Promised";
     promised_help: "各账户空间之和", "Sum of the accounts' spaces";
     handed_out: "已分配", "Handed out";
@@ -33,8 +27,6 @@ words! {
     over_promised: "承诺的空间超过磁盘容量", "More is promised than the disks hold";
     files: "文件", "Files";
     sub_accounts: "子账户", "Sub-accounts";
-    alerts_open: "待送告警", "Open alerts";
-    alerts_given_up: "已放弃", "Given up";
     uploads_now: "正在上传", "Uploading now";
     commit_queue: "待提交", "Waiting to commit";
     scrub: "巡检", "Scrub";
@@ -62,9 +54,7 @@ words! {
     wsdl: "接口描述（WSDL）", "WSDL";
     modify: "修改", "Modify";
     new_password: "新密码", "New password";
-    new_password_help: "留空则不变", "Left empty it stays";
     close_account: "销户", "Close the account";
-    closes: "将被删除", "What goes";
     closes_help: "销户会关闭全部子账户，删除其全部文件（包括已锁定的），且不可恢复。", "All its sub-accounts are closed and all their files deleted, the locked ones too. There is no way back.";
     no_sub_accounts: "还没有子账户", "No sub-accounts yet";
     no_sub_accounts_do: "平台开通（7.2）或在此开通后，摄像机即可上传。", "They are opened by the platform (7.2).";

@@ -32,8 +32,6 @@ pub(super) enum Typed {
     Bad(BadName),
     /// None of a list's choices: no browser sends that.
     Choice,
-    /// Another name than that which is to be typed.
-    Name,
 }
 
 impl From<BadName> for Typed {
@@ -410,9 +408,6 @@ impl No for Typed {
             ),
             Self::Bad(bad) => bad.said(lang),
             Self::Choice => lang.say("请从列表中选择。", "Choose one of the list.").to_owned(),
-            Self::Name => {
-                lang.say("输入的名称不一致，未做任何更改。", "That is another name; nothing was changed.").to_owned()
-            }
         }
     }
 }

@@ -78,7 +78,6 @@ words! {
     navigation: "主导航", "Main navigation";
     you_are_here: "当前位置", "You are here";
     language_to: "English", "中文";
-    language: "语言", "Language";
     theme: "外观", "Appearance";
     theme_auto: "跟随系统", "As the system";
     theme_light: "浅色", "Light";
@@ -120,14 +119,12 @@ words! {
     reset: "清除条件", "Clear filters";
     print: "打印", "Print";
     download_csv: "下载 CSV", "Download CSV";
-    required: "必填", "Required";
     optional: "选填", "Optional";
     previous: "上一页", "Previous";
     next: "下一页", "Next";
     pages: "分页", "Pages";
     day_before: "前一天", "The day before";
     day_after: "后一天", "The day after";
-    today: "今天", "Today";
     day: "日期", "Day";
     go: "查看", "Show";
     nothing_found: "没有符合条件的记录", "Nothing matches";

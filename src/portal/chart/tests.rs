@@ -83,7 +83,6 @@ fn ticks_are_round_and_few() {
         (Unit::Count, 7, 2),
         (Unit::Count, 100, 50),
         (Unit::Count, 8_130, 5_000),
-        (Unit::Percent, 100, 50),
         (Unit::Bytes, 1000, 500),
         (Unit::Bytes, 3 << 30, 1 << 30),
         (Unit::Bytes, 1 << 30, 1 << 29),
@@ -147,11 +146,7 @@ fn a_day_has_its_hours_and_what_is_in_them() {
 }
 
 #[test]
-fn a_sparkline_and_a_share_bar_are_drawn_like_this() {
+fn a_sparkline_is_drawn_like_this() {
     assert!(sparkline("a", &[0, 5, 10]).0.contains("d=\"M2 22L48 12L94 2\""));
     assert!(sparkline("a", &[]).0.contains("d=\"\""));
-    let bar = share_bar("a", Unit::Bytes, &[("x", 1 << 20), ("y", 3 << 20)]).0;
-    assert!(bar.contains("x=\"0\" width=\"250\"") && bar.contains("x=\"250\" width=\"750\""), "{bar}");
-    assert!(bar.contains("y 3 MB (75.0 %)"));
-    assert!(share_bar("a", Unit::Count, &[("x", u64::MAX), ("y", u64::MAX)]).0.contains("x=\"1000\" width=\"0\""));
 }

@@ -43,7 +43,6 @@ words! {
     size: "大小", "Size";
     lock: "锁定", "Lock";
     play: "播放", "Play";
-    show: "查看", "Look";
     download: "下载", "Download";
     choose: "选择", "Choose";
     choose_all: "选择本页全部", "Choose all of this page";
@@ -59,7 +58,6 @@ words! {
     newest_file: "最新", "Newest";
     goes: "将删除", "Will be deleted";
     stays: "已锁定，保留", "Locked, will stay";
-    not_done: "未处理", "Not done";
     back: "返回", "Back";
     previous: "上一张", "Previous";
     next: "下一张", "Next";
