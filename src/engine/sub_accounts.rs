@@ -77,17 +77,23 @@ impl Engine {
         };
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |apply| {
-            let (most, now) = {
+            let gigabyte = catalog.settings().gigabyte;
+            {
                 let catalog = catalog.read();
                 let Some(owner) = catalog.accounts.get(&account) else { return refuse(Refusal::NoAccount) };
-                (owner.max_sub_accounts, catalog.of_account.get(&account).map_or(0, |s| s.len()))
-            };
+                // 3 comes before 4. What is refused holds nothing: its answer does not wait for the commit.
+                let free = catalog.left(account, gigabyte);
+                if space > free {
+                    return refuse(Refusal::AccountSpace { free });
+                }
+                let now = catalog.of_account.get(&account).map_or(0, |s| s.len());
+                if u32::try_from(now).unwrap_or(u32::MAX) >= owner.max_sub_accounts {
+                    return refuse(Refusal::TooManySubAccounts { most: owner.max_sub_accounts });
+                }
+            }
             match catalog.grant(account, space) {
                 Ok(hold) => apply.hold_until_published(hold),
                 Err(free) => return refuse(Refusal::AccountSpace { free }),
-            }
-            if u32::try_from(now).unwrap_or(u32::MAX) >= most {
-                return refuse(Refusal::TooManySubAccounts { most });
             }
             Ok(vec![Event::PutSubAccount { id: SubAccountId::new(0), row }])
         })
