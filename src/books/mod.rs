@@ -8,6 +8,7 @@
 
 mod row;
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
@@ -116,31 +117,26 @@ impl Books {
     pub fn scan<R: Row>(
         &self,
         from: &R::Key,
-        mut take: impl FnMut(&R::Key, &R) -> bool,
+        take: impl FnMut(&R::Key, &R) -> bool,
     ) -> Result<Vec<(R::Key, R)>, BooksError> {
-        let txn = self.db.begin_read().map_err(broken)?;
-        let table = match txn.open_table(Definition::new(R::TABLE)) {
-            Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(broken(error)),
-        };
-        let mut rows = Vec::new();
-        for entry in table.range(from.to_bytes().as_slice()..).map_err(broken)? {
-            let (key, value) = entry.map_err(broken)?;
-            let key = key_of::<R>(key.value())?;
-            let row = decode(value.value())?;
-            if !take(&key, &row) {
-                break;
-            }
-            rows.push((key, row));
-        }
-        Ok(rows)
+        let from = from.to_bytes();
+        self.walk((Bound::Included(from.as_slice()), Bound::Unbounded), false, take)
     }
 
     /// Rows from `from` (included) backwards, as long as `take` says so.
     pub fn scan_back<R: Row>(
         &self,
         from: &R::Key,
+        take: impl FnMut(&R::Key, &R) -> bool,
+    ) -> Result<Vec<(R::Key, R)>, BooksError> {
+        let from = from.to_bytes();
+        self.walk((Bound::Unbounded, Bound::Included(from.as_slice())), true, take)
+    }
+
+    fn walk<R: Row>(
+        &self,
+        keys: (Bound<&[u8]>, Bound<&[u8]>),
+        backwards: bool,
         mut take: impl FnMut(&R::Key, &R) -> bool,
     ) -> Result<Vec<(R::Key, R)>, BooksError> {
         let txn = self.db.begin_read().map_err(broken)?;
@@ -149,8 +145,9 @@ impl Books {
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
             Err(error) => return Err(broken(error)),
         };
+        let mut entries = table.range::<&[u8]>(keys).map_err(broken)?;
         let mut rows = Vec::new();
-        for entry in table.range(..=from.to_bytes().as_slice()).map_err(broken)?.rev() {
+        while let Some(entry) = if backwards { entries.next_back() } else { entries.next() } {
             let (key, value) = entry.map_err(broken)?;
             let key = key_of::<R>(key.value())?;
             let row = decode(value.value())?;
