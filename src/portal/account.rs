@@ -15,7 +15,6 @@ use super::cameras::{Row as CameraRow, cut, fullest_first, row as camera_row};
 use super::form::Form;
 use super::guard::Session;
 use super::page_words::PageWords;
-use super::refused::words;
 use super::shell::{Pager, Shell, page};
 use super::show::Html;
 use super::{Needs, Portal, Route};
@@ -219,7 +218,7 @@ async fn change(
         Ok(changes) => {
             let changed = portal.engine.modify_account(&session.signed.caller, &account, changes).await;
             portal.engine.audit_by(&session.signed.caller, "ModifyAccount", name, &changed);
-            changed.map(|_| ()).map_err(|error| words(session.shell(portal).lang, &error))
+            changed.map(|_| ()).map_err(|error| session.shell(portal).refusal(&error))
         }
         Err(error) => Err(error),
     };
@@ -303,7 +302,7 @@ async fn test_alert(State(portal): State<Arc<Portal>>, session: Session, request
     portal.engine.audit_by(&session.signed.caller, "TestAlert", &format!("{account} {cut}"), &sent);
     match sent {
         Ok(id) => Redirect::to(&format!("/alerts/show?id={id}&done=tested")).into_response(),
-        Err(error) => one(&portal, &session, name, Tab::Callback, refused(&words(shell.lang, &error))).await,
+        Err(error) => one(&portal, &session, name, Tab::Callback, refused(&shell.refusal(&error))).await,
     }
 }
 

@@ -13,7 +13,6 @@ use super::form::Form;
 use super::guard::Session;
 use super::page_words::PageWords;
 use super::refusals::{No, Typed};
-use super::refused::words;
 use super::shell::{Pager, Shell, page};
 use super::show::Html;
 use super::text::Lang;
@@ -140,7 +139,7 @@ async fn open(State(portal): State<Arc<Portal>>, session: Session, request: Requ
             let target = format!("{} {}", new.name, new.space);
             let opened = portal.engine.open_account(&session.signed.caller, new).await;
             portal.engine.audit_by(&session.signed.caller, "OpenAccount", &target, &opened);
-            opened.map_err(|error| words(shell.lang, &error))
+            opened.map_err(|error| shell.refusal(&error))
         }
         Err(error) => Err(error),
     };

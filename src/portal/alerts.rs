@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 
 use super::form::Form;
 use super::guard::Session;
-use super::refused::{outcome, words};
+use super::outcome::outcome;
 use super::shell::{Shell, page};
 use super::text::Lang;
 use super::{Needs, Portal, Route};
@@ -258,7 +258,7 @@ where
     portal.engine.audit_by(&session.signed.caller, what, &id.to_string(), &result);
     match result {
         Ok(()) => Redirect::to(&format!("/alerts/show?id={id}&done={done}")).into_response(),
-        Err(error) => one(portal, session, form.get("id"), words(session.shell(portal).lang, &error)).await,
+        Err(error) => one(portal, session, form.get("id"), session.shell(portal).refusal(&error)).await,
     }
 }
 

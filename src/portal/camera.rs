@@ -18,7 +18,7 @@ use super::page_words::PageWords;
 use super::shell::{Shell, page};
 use super::show::Html;
 use super::text::Lang;
-use super::{Needs, Portal, Route, refused, show};
+use super::{Needs, Portal, Route, show};
 use crate::domain::{Action, AtTheEnd, Gigabytes, account};
 use crate::engine::observe::{CameraDay, CameraView, Forecast};
 use crate::engine::{Error, Goes, NewSubAccount, SpaceChange, SpacePreview, SubAccountView};
@@ -111,7 +111,7 @@ fn page_of(ak: &str) -> String {
 
 /// What a camera is called.
 fn called(sub: &SubAccountView) -> String {
-    if sub.name.is_empty() { sub.ak.clone() } else { sub.name.clone() }
+    show::called(&sub.name, &sub.ak).to_owned()
 }
 
 // --- opening ---
@@ -159,7 +159,7 @@ async fn open(State(portal): State<Arc<Portal>>, session: Session, request: Requ
             }
             slip(shell, StatusCode::CREATED, lines, back)
         }
-        Err(error) => new_page(&portal, &session, &form, refused::words(shell.lang, &error)).await,
+        Err(error) => new_page(&portal, &session, &form, shell.refusal(&error)).await,
     }
 }
 
@@ -381,7 +381,7 @@ async fn ask(portal: &Portal, session: &Session, form: &Form, act: Act, error: S
     let (goes, change) = match preview(portal, session, ak, act).await {
         Ok(seen) => seen,
         Err(error @ Error::Refused(_)) => {
-            let words = refused::words(shell.lang, &error);
+            let words = shell.refusal(&error);
             return one(portal, session, ak, "", words).await;
         }
         Err(error) => return shell.failed(&error),
@@ -506,6 +506,6 @@ async fn act(portal: &Portal, session: &Session, form: &Form, act: Act) -> Respo
         (Ok(()), Act::Close) => Redirect::to("/cameras?done=closed").into_response(),
         (Ok(()), Act::Clear) => Redirect::to(&format!("{}&done=cleared", page_of(ak))).into_response(),
         (Ok(()), _) => Redirect::to(&format!("{}&done=saved", page_of(ak))).into_response(),
-        (Err(error), _) => ask(portal, session, form, act, refused::words(shell.lang, &error)).await,
+        (Err(error), _) => ask(portal, session, form, act, shell.refusal(&error)).await,
     }
 }

@@ -1,13 +1,6 @@
-//! Why something was not done, in the language of the page: of the engine's no, and of an alert's attempts.
+//! What became of an attempt to deliver an alert, in the language of the page.
 
-use super::refusals::No;
 use super::text::Lang;
-use crate::engine::Error;
-
-/// The engine's no in words.
-pub(super) fn words(lang: Lang, error: &Error) -> String {
-    error.said(lang)
-}
 
 /// What an attempt to deliver an alert came to, in the page's words; what is not known is told as it was written.
 pub(super) fn outcome(lang: Lang, text: &str) -> String {
@@ -52,13 +45,9 @@ pub(super) fn outcome(lang: Lang, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Refusal;
 
     #[test]
-    fn a_no_is_told_in_the_language_of_the_page() {
-        let error = Error::Refused(Refusal::AccountExists);
-        assert_eq!(words(Lang::Zh, &error), "账户名已被使用，请换一个。");
-        assert_eq!(words(Lang::En, &error), "An account of this name exists already; choose another.");
+    fn an_outcome_is_told_in_the_language_of_the_page() {
         assert_eq!(outcome(Lang::Zh, "the platform answered Result 2"), "平台返回 Result 2");
         assert_eq!(outcome(Lang::Zh, "no answer within 700 ms"), "700 ms 内没有应答");
         assert_eq!(outcome(Lang::Zh, "HTTP 500"), "HTTP 500");

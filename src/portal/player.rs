@@ -10,6 +10,7 @@ use axum::routing::get;
 use http::{Response, StatusCode};
 
 use super::chart::{self, DaySpan};
+use super::files::sought::{DAY, form_value};
 use super::form::Form;
 use super::guard::Session;
 use super::media::{failed, media_href};
@@ -22,8 +23,6 @@ use crate::domain::{Action, Media};
 use crate::engine::{DayView, Error, FileName, FileView};
 use crate::wire::china_time;
 use crate::wire::media::{Info, Obstacle, codec_name, is_heard};
-
-const DAY: i64 = 86_400;
 
 words! {
     /// The words of the player.
@@ -173,7 +172,7 @@ async fn shown(
         Some(from) => format!("{} – {}", clock(from), time_of(&clock(end))),
         None => clock(end),
     };
-    let strip_label = format!("{} {day}", if camera.name.is_empty() { &file.ak } else { &camera.name });
+    let strip_label = format!("{} {day}", show::called(&camera.name, &file.ak));
     let place = place_of(&day_view, end, from);
     let spans: Vec<DaySpan> =
         day_view.spans.iter().map(|span| drawn(span, &day_view, start, &file.ak, zone, lang)).collect();
@@ -223,12 +222,12 @@ async fn shown(
         resolution: info.size.map(|(wide, high)| format!("{wide} × {high}")),
         strip,
         may_change: shell.may(Action::ChangeFiles) && portal.paths.contains(&"/files/lock"),
-        form_value: format!("{}|{}|{}", file.ak, Media::Recording.word(), file.key),
+        form_value: form_value(&file.ak, Media::Recording, &file.key),
         here: {
             let mut query = form_urlencoded::Serializer::new(String::new());
             format!("/recordings/play?{}", query.append_pair("ak", &file.ak).append_pair("key", &file.key).finish())
         },
-        camera: if camera.name.is_empty() { camera.ak } else { camera.name },
+        camera: show::called(&camera.name, &camera.ak).to_owned(),
         place: camera.place,
         file,
         shell,

@@ -429,6 +429,13 @@ mod tests {
     }
 
     #[test]
+    fn a_no_is_told_in_the_language_of_the_page() {
+        let error = Error::Refused(Refusal::AccountExists);
+        assert_eq!(error.said(Lang::Zh), "账户名已被使用，请换一个。");
+        assert_eq!(error.said(Lang::En), "An account of this name exists already; choose another.");
+    }
+
+    #[test]
     fn a_no_is_said_in_both_languages_with_its_values() {
         let name: UserName = "zhangsan".parse().unwrap();
         let free = Gigabytes::new(7).unwrap();

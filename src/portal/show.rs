@@ -7,6 +7,11 @@ use super::text::Lang;
 use crate::domain::{Bytes, Timestamp};
 use crate::wire::china_time;
 
+/// What a camera is called on a page: its name, where people gave it one.
+pub(super) fn called<'a>(name: &'a str, ak: &'a str) -> &'a str {
+    if name.is_empty() { ak } else { name }
+}
+
 /// A piece of a page.
 pub(super) type Html = Safe<String>;
 

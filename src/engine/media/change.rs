@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::status::blocking;
 use super::find::Found;
-use super::{CHOSEN_MAX, Chosen, FileFilter, FileName, LockReason, Shelf, word};
+use super::{CHOSEN_MAX, Chosen, FileFilter, FileName, LockReason, Shelf};
 use crate::domain::files::FilesRefusal;
 use crate::domain::{Action, Lock, ObjectId, ObjectKey, Refusal, limits};
 use crate::engine::{Caller, DeleteCondition, Engine, Error, Result};
@@ -107,7 +107,7 @@ impl Engine {
             .await?;
         }
         let names: Vec<String> =
-            files.iter().map(|(shelf, key, _)| format!("{} {} {key}", shelf.ak.as_str(), word(shelf.media))).collect();
+            files.iter().map(|(shelf, key, _)| format!("{} {} {key}", shelf.ak.as_str(), shelf.media.word())).collect();
         let names = serde_json::to_string(&names).unwrap_or_default();
         let what = if lock == Lock::Locked { "LockFiles" } else { "UnlockFiles" };
         let audit = self.audited(caller, what, format!("{reason}: {names}"));

@@ -112,7 +112,7 @@ impl Engine {
 
     /// The files before and after one, by time.
     pub async fn neighbours(&self, caller: &Caller, file: &FileView) -> Result<[Option<FileView>; 2]> {
-        let media = if file.kind == super::word(Media::Picture) { Media::Picture } else { Media::Recording };
+        let media = Media::of_word(file.kind).ok_or(Refusal::NoFile)?;
         let shelf = self.shelf(caller, Action::SeeFiles, &file.ak, media)?;
         let (engine, key, second) = (self.clone(), file.key.clone(), file.created_ms.div_euclid(1000));
         blocking(move || {

@@ -132,11 +132,6 @@ pub struct FilePage {
     pub next: Option<u64>,
 }
 
-/// The word for a kind of file at our own edges.
-pub(super) const fn word(media: Media) -> &'static str {
-    media.word()
-}
-
 /// A camera's bucket that the caller may do something with.
 struct Shelf {
     ak: AccessKey,
@@ -148,7 +143,7 @@ impl Shelf {
     fn view(&self, key: &ObjectKey, row: &crate::store::index::rows::ObjectRow) -> FileView {
         FileView {
             ak: self.ak.as_str().to_owned(),
-            kind: word(self.media),
+            kind: self.media.word(),
             key: key.as_str().to_owned(),
             size: row.size.get(),
             created_ms: row.created.millis(),

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::find::Found;
 use super::play::ByteStream;
-use super::{CHOSEN_MAX, Chosen, Reading, Shelf, word};
+use super::{CHOSEN_MAX, Chosen, Reading, Shelf};
 use crate::domain::files::FilesRefusal;
 use crate::domain::{Action, Bytes, Refusal};
 use crate::engine::{Caller, Engine, Error, Result};
@@ -135,7 +135,7 @@ impl Packing {
                     name,
                     date,
                     ak: shelf.ak.as_str().to_owned(),
-                    kind: word(shelf.media),
+                    kind: shelf.media.word(),
                     key: key.as_str().to_owned(),
                 };
                 let played = self.engine.read_file(

@@ -140,7 +140,7 @@ impl Engine {
             Reading::Play => "PlayFile",
             Reading::Download => "DownloadFile",
         };
-        let target = format!("{} {} {}", shelf.ak.as_str(), super::word(shelf.media), reader.info.key);
+        let target = format!("{} {} {}", shelf.ak.as_str(), shelf.media.word(), reader.info.key);
         self.audit_by(caller, what, &target, &Ok(()));
     }
 

@@ -10,16 +10,15 @@ use axum::routing::post;
 use http::{Request, Response, StatusCode};
 
 use super::FileWords;
-use super::sought::chosen;
+use super::sought::{chosen, form_value};
 use crate::domain::files::FilesRefusal;
-use crate::domain::{Action, Lock, Media, Refusal};
+use crate::domain::{Action, Lock, Refusal};
 use crate::engine::{Chosen, DeletionPreview, DeletionReport, Error, FileName};
 use crate::portal::form::Form;
 use crate::portal::guard::Session;
 use crate::portal::preferences::back;
 use crate::portal::shell::{Shell, page};
-use crate::portal::zip::in_words;
-use crate::portal::{Needs, Portal, Route};
+use crate::portal::{Needs, Portal, Route, show};
 
 /// Files of one go, as the engine has it.
 const MOST: usize = 1000;
@@ -98,10 +97,8 @@ async fn set(portal: &Portal, session: &Session, form: &Form, lock: Lock) -> Res
         return Redirect::to(&format!("{to}{joint}done={done}")).into_response();
     }
     let count = all - left.len();
-    let text = match shell.lang.say("zh", "en") {
-        "zh" => format!("{count} 个已处理，{} 个未处理。", left.len()),
-        _ => format!("{count} done, {} not.", left.len()),
-    };
+    let not = left.len();
+    let text = shell.lang.say(format!("{count} 个已处理，{not} 个未处理。"), format!("{count} done, {not} not."));
     let title = shell.say("部分完成", "Done in part");
     let view = DonePage {
         w: FileWords::of(shell.lang),
@@ -154,7 +151,7 @@ async fn names(portal: &Portal, session: &Session, form: &Form, shell: &Shell) -
 fn not_done(shell: Shell, form: &Form, title: &'static str, why: Why) -> Response<Body> {
     let (status, text) = match why {
         Why::Form(text) => (StatusCode::BAD_REQUEST, text),
-        Why::Engine(Error::Refused(Refusal::Files(refusal))) => (StatusCode::CONFLICT, in_words(&shell, &refusal)),
+        Why::Engine(Error::Refused(Refusal::Files(refusal))) => (StatusCode::CONFLICT, shell.refusal(&refusal)),
         Why::Engine(error) => return shell.failed(&error),
     };
     let back = back(form.get("back")).to_owned();
@@ -189,21 +186,12 @@ async fn asked(portal: &Portal, session: &Session, form: &Form, error: String) -
         Chosen::Matching(filter) => (filter.ak.clone(), filter_fields(form)),
         Chosen::Names(names) => (
             names.first().map(|name| name.ak.clone()).unwrap_or_default(),
-            names.iter().map(|name| ("file".to_owned(), value(name))).collect(),
+            names.iter().map(|name| ("file".to_owned(), form_value(&name.ak, name.media, &name.key))).collect(),
         ),
     };
     let status = if error.is_empty() { StatusCode::OK } else { StatusCode::CONFLICT };
     let back = back(form.get("back")).to_owned();
     page(status, &DeletePage { w: FileWords::of(shell.lang), preview, ak, fields, back, error, shell })
-}
-
-/// A file as a form names it.
-fn value(name: &FileName) -> String {
-    let kind = match name.media {
-        Media::Recording => "recording",
-        Media::Picture => "picture",
-    };
-    format!("{}|{kind}|{}", name.ak, name.key)
 }
 
 /// The fields of a search, to be sent again.
@@ -252,13 +240,9 @@ async fn delete(State(portal): State<Arc<Portal>>, session: Session, request: Re
 }
 
 fn told(shell: &Shell, report: &DeletionReport) -> String {
-    let (files, bytes, kept) = (
-        crate::portal::show::count(report.files),
-        crate::portal::show::bytes(report.bytes),
-        crate::portal::show::count(report.kept),
-    );
-    match shell.lang.say("zh", "en") {
-        "zh" => format!("删除 {files} 个文件，共 {bytes}；保留 {kept} 个（已锁定，或在此期间有变化）。"),
-        _ => format!("{files} files, {bytes}, are deleted; {kept} stay, locked or changed meanwhile."),
-    }
+    let (files, bytes, kept) = (show::count(report.files), show::bytes(report.bytes), show::count(report.kept));
+    shell.lang.say(
+        format!("删除 {files} 个文件，共 {bytes}；保留 {kept} 个（已锁定，或在此期间有变化）。"),
+        format!("{files} files, {bytes}, are deleted; {kept} stay, locked or changed meanwhile."),
+    )
 }

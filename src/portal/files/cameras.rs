@@ -16,7 +16,7 @@ use crate::portal::guard::Session;
 use crate::portal::media::media_href;
 use crate::portal::player::drawn;
 use crate::portal::shell::{Pager, Shell, page};
-use crate::portal::show::Html;
+use crate::portal::show::{self, Html};
 
 /// Cameras on a page: each has its day read.
 const PAGE: usize = 20;
@@ -77,7 +77,7 @@ async fn shown(portal: &Portal, session: &Session, form: &Form, sought: &Sought)
         let space = camera.space;
         let here = sought.of_camera(&space.ak);
         let mut row = Row {
-            title: if space.name.is_empty() { space.ak.clone() } else { space.name },
+            title: show::called(&space.name, &space.ak).to_owned(),
             place: space.place,
             href: here.href(),
             files: 0,

@@ -9,7 +9,7 @@ use axum::routing::get;
 use http::{Response, StatusCode};
 
 use super::FileWords;
-use super::sought::{day_of, word};
+use super::sought::{day_of, form_value};
 use crate::domain::{Action, Media};
 use crate::engine::{Error, FileName, FileView};
 use crate::portal::form::Form;
@@ -88,10 +88,10 @@ async fn shown(portal: &Portal, session: &Session, query: &Form, ak: &str, key: 
         is_shown: info.container.is_picture(),
         previous: previous.map(beside),
         next: next.map(beside),
-        value: format!("{}|{}|{}", file.ak, word(Media::Picture), file.key),
+        value: form_value(&file.ak, Media::Picture, &file.key),
         here: href(&file.ak, &file.key),
         may_change: shell.may(Action::ChangeFiles),
-        camera: if camera.name.is_empty() { camera.ak } else { camera.name },
+        camera: show::called(&camera.name, &camera.ak).to_owned(),
         place: camera.place,
         file,
         shell,

@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 
 use super::FileWords;
 use super::month::Month;
-use super::sought::{DAY, Sought, day_of, page_of, word};
+use super::sought::{DAY, Sought, day_of, form_value, page_of};
 use crate::domain::{Action, Media};
 use crate::engine::{Error, FileName, FileView};
 use crate::portal::chart::{self, DaySpan};
@@ -19,7 +19,7 @@ use crate::portal::guard::Session;
 use crate::portal::media::media_href;
 use crate::portal::player::{drawn, play_href};
 use crate::portal::shell::{Shell, page};
-use crate::portal::show::Html;
+use crate::portal::show::{self, Html};
 use crate::portal::{Needs, Portal, Route};
 
 /// Files of a page.
@@ -128,7 +128,7 @@ async fn shown(
     let (caller, zone) = (&session.signed.caller, shell.zone_minutes);
     let camera = portal.engine.camera(caller, &sought.ak).await?;
     let pictures = sought.media == Media::Picture;
-    let title = if camera.name.is_empty() { camera.ak.clone() } else { camera.name };
+    let title = show::called(&camera.name, &camera.ak).to_owned();
     let strip = match &sought.day {
         Some(day) if !pictures => {
             let start = sought.start;
@@ -152,7 +152,7 @@ async fn shown(
         title: if pictures { shell.t.pictures } else { shell.t.recordings },
         action: page_of(sought.media),
         pictures,
-        kind: word(sought.media),
+        kind: sought.media.word(),
         camera: title,
         place: camera.place,
         error,
@@ -177,7 +177,7 @@ async fn shown(
 fn row(file: FileView, media: Media) -> Row {
     let name = FileName { ak: file.ak.clone(), media, key: file.key.clone() };
     Row {
-        value: format!("{}|{}|{}", file.ak, word(media), file.key),
+        value: form_value(&file.ak, media, &file.key),
         href: match media {
             Media::Recording => play_href(&file.ak, &file.key),
             Media::Picture => super::picture::href(&file.ak, &file.key),

@@ -43,23 +43,6 @@ pub(in crate::portal) struct Misread {
     pub(in crate::portal) text: String,
 }
 
-/// The word for a kind of files.
-pub(in crate::portal) const fn word(media: Media) -> &'static str {
-    match media {
-        Media::Recording => "recording",
-        Media::Picture => "picture",
-    }
-}
-
-/// The kind of files that a word names.
-pub(in crate::portal) fn media(word: &str) -> Option<Media> {
-    match word {
-        "recording" => Some(Media::Recording),
-        "picture" => Some(Media::Picture),
-        _ => None,
-    }
-}
-
 /// The day (`YYYY-MM-DD`) of a Unix second.
 pub(in crate::portal) fn day_of(second: i64, zone_minutes: i32) -> String {
     china_time::format(second, zone_minutes).split(' ').next().unwrap_or_default().to_owned()
@@ -216,10 +199,15 @@ pub(in crate::portal) const fn page_of(media: Media) -> &'static str {
 }
 
 /// A file as a form names it: `ak|recording|key`.
-pub(in crate::portal) fn file_name(text: &str) -> Option<FileName> {
+pub(in crate::portal) fn form_value(ak: &str, media: Media, key: &str) -> String {
+    format!("{ak}|{}|{key}", media.word())
+}
+
+/// The file that a form names.
+fn file_name(text: &str) -> Option<FileName> {
     let mut parts = text.splitn(3, '|');
     let (ak, kind, key) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(FileName { ak: ak.to_owned(), media: media(kind)?, key: key.to_owned() })
+    Some(FileName { ak: ak.to_owned(), media: Media::of_word(kind)?, key: key.to_owned() })
 }
 
 /// What a form of a search page chose: its fields `file`, or all that its filter finds where `all` is set (`kind` says of
@@ -227,7 +215,7 @@ pub(in crate::portal) fn file_name(text: &str) -> Option<FileName> {
 pub(in crate::portal) fn chosen(form: &Form, now: i64, zone_minutes: i32, lang: Lang) -> Result<Chosen, Misread> {
     if form.is_set("all") {
         let kind = form.get("kind");
-        let Some(media) = media(kind) else {
+        let Some(media) = Media::of_word(kind) else {
             let text = lang.say("没有这类文件：", "There are no such files: ").to_owned() + kind;
             return Err(Misread { field: "kind", text });
         };

@@ -293,7 +293,7 @@ fn strip(shell: &Shell, camera: Camera, days: &CameraDays) -> Days {
     let label = format!(
         "{} {}: {}, {without} {}",
         shell.say("近 30 天写入", "The last 30 days"),
-        if camera.name.is_empty() { &camera.ak } else { &camera.name },
+        show::called(&camera.name, &camera.ak),
         show::bytes(bytes),
         shell.say("天没有写入", "days without any")
     );
