@@ -1,7 +1,6 @@
 """Space: who has how much and who is full, what an overwrite takes next, and why a file is gone; the pages, the API and the
 command say the same."""
 
-import time
 import csv
 import io
 import json
@@ -165,11 +164,8 @@ def test_why_a_file_is_gone_is_told_in_words(world, anhui, new_tab):
     assert "No file went in this time" in ask("", gone.ak)
     gone.close()
     # The files of a closed sub-account go in the background.
-    for _ in range(100):
-        told = ask("a<b>.mp4", gone.ak)
-        if "deleted when" in told:
-            break
-        time.sleep(0.1)
+    eventually(lambda: "deleted when" in ask("a<b>.mp4", gone.ak), what="the closed sub-account's file to go")
+    told = ask("a<b>.mp4", gone.ak)
     assert "deleted when its sub-account or bucket was closed" in told, told
     told = ask("", loop.ak)
     assert "Overwritten" in told and "Files that went together" in told
