@@ -104,8 +104,6 @@ struct Inner {
     /// What the box knows about itself over time.
     observe: observe::Observe,
     scrub: Arc<reconcilers::ScrubState>,
-    /// Rung by nobody: the clock alone says when there is a sample to take.
-    sampling: tokio::sync::Notify,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -160,7 +158,6 @@ impl Engine {
                 hashing: tokio::sync::Semaphore::new(users::HASHES_AT_A_TIME),
                 observe,
                 scrub: Arc::default(),
-                sampling: tokio::sync::Notify::new(),
                 tasks: TaskTracker::new(),
                 ending: CancellationToken::new(),
             }),

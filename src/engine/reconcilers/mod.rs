@@ -1,8 +1,8 @@
 //! Work that must happen and belongs to nobody's request.
 //!
 //! A reconciler is told nothing: it reads the present state, does one bounded step and says
-//! whether there is more. It is woken by a bell and by a timer; a lost bell costs a moment, never
-//! the work.
+//! whether there is more. It is woken by a timer, and by a bell of its own where there is one; a lost bell costs a
+//! moment, never the work. A bell wakes one who waits: two reconcilers on one bell would lose every other ring.
 
 mod deliver;
 mod expire;
@@ -35,12 +35,12 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Starts all of them.
 pub(super) fn start(engine: &Engine) {
     let every = Duration::from_secs;
-    run(engine, "overwrite", every(10), |e| &e.inner.store.bells.overwrite, overwrite::step);
-    run(engine, "purge", every(60), |e| &e.inner.store.bells.closing, purge::step);
-    run(engine, "punch", every(1), |e| &e.inner.store.bells.trash, punch::step);
-    run(engine, "expire", every(600), |e| &e.inner.store.bells.closing, expire::step);
-    run(engine, "sample", every(15), |e| &e.inner.sampling, sample::step);
-    run(engine, "observe", every(60), |e| &e.inner.store.bells.witness.bell, super::observe::step);
+    run(engine, "overwrite", every(10), Some(|e| &e.inner.store.bells.overwrite), overwrite::step);
+    run(engine, "purge", every(60), Some(|e| &e.inner.store.bells.closing), purge::step);
+    run(engine, "punch", every(1), Some(|e| &e.inner.store.bells.trash), punch::step);
+    run(engine, "expire", every(600), None, expire::step);
+    run(engine, "sample", every(15), None, sample::step);
+    run(engine, "observe", every(60), Some(|e| &e.inner.store.bells.witness.bell), super::observe::step);
     deliver::start(engine);
     scrub::start(engine);
 }
@@ -66,8 +66,11 @@ pub(super) async fn sweep(engine: &Engine) -> Result<()> {
     overwrite::step(engine.clone()).await.map(|_| ())
 }
 
-/// Runs a reconciler until the engine ends.
-fn run<F>(engine: &Engine, name: &'static str, every: Duration, bell: fn(&Engine) -> &Notify, step: fn(Engine) -> F)
+/// Where a reconciler's bell hangs.
+type Bell = fn(&Engine) -> &Notify;
+
+/// Runs a reconciler until the engine ends. Without a bell the clock alone says when there is something to do.
+fn run<F>(engine: &Engine, name: &'static str, every: Duration, bell: Option<Bell>, step: fn(Engine) -> F)
 where
     F: Future<Output = Result<Step>> + Send + 'static,
 {
@@ -86,8 +89,14 @@ where
                     AFTER_FAILURE
                 }
             };
+            let rung = async {
+                match bell {
+                    Some(bell) => bell(&engine).notified().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = bell(&engine).notified() => {}
+                () = rung => {}
                 () = tokio::time::sleep(wait) => {}
                 () = engine.inner.ending.cancelled() => return,
             }

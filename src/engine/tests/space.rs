@@ -455,3 +455,28 @@ fn an_upload_of_unknown_length_that_cannot_fit_is_refused_and_not_left_waiting()
         engine.close().await.unwrap();
     });
 }
+
+#[test]
+fn every_closed_sub_account_is_emptied_when_it_is_closed_not_every_other_one() {
+    let rig = Rig::new(1, 8 << 20);
+    let engine = rig.open().unwrap();
+    runtime().block_on(async {
+        open_account(&engine, 100).await;
+        engine.start();
+        for n in 0..6_u64 {
+            let sub = open_sub(&engine, 1).await;
+            let target = bucket(&engine, sub.record_bucket.as_str());
+            put(&engine, &target, "f", &content(n, 1000), true, Lock::Open, 1000).await.unwrap();
+            let named = sub_ref(&engine, sub.access_key.as_str(), sub.secret.expose()).unwrap();
+            engine.close_sub_account(&platform(&engine), &named).await.unwrap();
+            let is_empty = async {
+                while !engine.inner.store.view().unwrap().closing().unwrap().is_empty() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            // Far below the timer that would find it without its bell.
+            tokio::time::timeout(Duration::from_secs(30), is_empty).await.unwrap();
+        }
+        engine.close().await.unwrap();
+    });
+}
