@@ -13,6 +13,7 @@ use super::form::Form;
 use super::guard::Session;
 use super::shell::{Shell, page};
 use super::{Needs, Portal, Route};
+use crate::domain::files::FilesRefusal;
 use crate::domain::{Action, Refusal};
 use crate::engine::Error;
 use crate::wire::file_head;
@@ -44,7 +45,7 @@ async fn zip(State(portal): State<Arc<Portal>>, session: Session, request: Reque
             response
         }
         Err(Error::Refused(Refusal::Files(refusal))) => {
-            let text = shell.refusal(&refusal);
+            let text = in_words(&shell, &refusal);
             not_packed(shell, StatusCode::CONFLICT, text)
         }
         Err(Error::Refused(Refusal::NoFile)) => {
@@ -53,6 +54,25 @@ async fn zip(State(portal): State<Arc<Portal>>, session: Session, request: Reque
         }
         Err(error) => shell.failed(&error),
     }
+}
+
+/// What an archive is refused for, in its own words; the rest as every page says it.
+fn in_words(shell: &Shell, refusal: &FilesRefusal) -> String {
+    let (zh, en) = match refusal {
+        FilesRefusal::NothingChosen => {
+            ("没有选择文件。请先勾选。".to_owned(), "No file is chosen. Tick some first.".to_owned())
+        }
+        FilesRefusal::TooMany { most } => (
+            format!("符合条件的文件超过 {most} 个，一次最多打包 {most} 个。请缩短时间范围。"),
+            format!("More than {most} files match, and an archive has {most} at most. Choose a shorter time."),
+        ),
+        FilesRefusal::TooLarge { most } => (
+            format!("选中的文件合计超过 {most}。请分几次下载。"),
+            format!("The files are more than {most} together. Download fewer at a time."),
+        ),
+        FilesRefusal::NotConfirmed | FilesRefusal::NoReason => return shell.refusal(refusal),
+    };
+    shell.lang.say(zh, en)
 }
 
 fn not_packed(shell: Shell, status: StatusCode, text: String) -> Response<Body> {
