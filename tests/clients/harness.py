@@ -125,14 +125,11 @@ class Server:
             args += ["--set", f"{key}={value}"]
         return args
 
-    def start(self, timeout=30.0):
-        """Starts the server; returns the seconds from exec to ready (`listen.json` and an answer on S3)."""
+    def spawn(self):
+        """Starts the process and waits for nothing."""
         assert self.process is None, "already running"
         if not BINARY.exists():
             raise AssertionError(f"{BINARY} is not there: cargo build --release (or set KANDIAN_BIN)")
-        listen = self.data / "listen.json"
-        # A file that SIGKILL left behind names the old process; readiness is judged by the pid.
-        began = time.monotonic()
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [str(BINARY), *self.globals(), "serve"],
@@ -142,6 +139,13 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def start(self, timeout=30.0):
+        """Starts the server; returns the seconds from exec to ready (`listen.json` and an answer on S3)."""
+        listen = self.data / "listen.json"
+        # A file that SIGKILL left behind names the old process; readiness is judged by the pid.
+        began = time.monotonic()
+        self.spawn()
 
         def ready():
             assert self.process.poll() is None, (
@@ -549,11 +553,13 @@ class Wire:
     def host(self):
         return f"{self.address[0]}:{self.address[1]}"
 
+    def sign(self, method, path, query, headers, body, **sign):
+        """The request target and the headers, signed."""
+        return sigv4.signed(method, self.host, path, query, headers, body, self.ak, self.sk, REGION, **sign)
+
     def request(self, method, path, query=None, body=b"", headers=None, **sign):
         """One signed request; `path` is raw (`/bucket/key`, not encoded). Raises OSError where the server is gone."""
-        target, signed = sigv4.signed(
-            method, self.host, path, query or {}, dict(headers or {}), body, self.ak, self.sk, REGION, **sign
-        )
+        target, signed = self.sign(method, path, query or {}, dict(headers or {}), body, **sign)
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(*self.address, timeout=30)

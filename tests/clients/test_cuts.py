@@ -1,0 +1,54 @@
+"""The power goes on ext4, under load: what was acknowledged is there, whole, and nothing else is."""
+
+import os
+
+import pytest
+
+import endure
+from ledger import Lost
+from power import Power, why_not
+
+REASON = why_not()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=f"no power can be cut here: {REASON}")
+
+CUTS = 11
+
+
+def write(path, data, sync):
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        if sync:
+            os.fsync(file.fileno())
+
+
+def test_the_disk_keeps_what_was_synced_and_loses_what_was_not():
+    with Power(64) as power, power.mounted() as home:
+        write(home / "synced", b"a" * 100_000, sync=True)
+        flushes = power.command("counts", "disk.img")["flushes"]
+        write(home / "synced too", b"b" * 100_000, sync=True)
+        assert power.command("counts", "disk.img")["flushes"] > flushes, "ext4 asks for a flush, and it comes to the disk"
+        write(home / "not synced", b"c" * 100_000, sync=False)
+        # Written to the disk, and not flushed there.
+        with open(home / "synced", "r+b") as file:
+            file.write(b"d" * 100_000)
+            file.flush()
+        lost, _ = power.cut("lose", 1)
+        with power.mounted(lost) as cut:
+            assert sorted(path.name for path in cut.iterdir()) == ["lost+found", "synced", "synced too"]
+            assert (cut / "synced").read_bytes() == b"a" * 100_000
+            assert (cut / "synced too").read_bytes() == b"b" * 100_000
+        assert (home / "not synced").read_bytes() == b"c" * 100_000, "the disk itself goes on"
+
+
+@pytest.mark.timeout(300)
+def test_power_cuts_lose_nothing_that_was_acknowledged():
+    report = endure.cuts(CUTS, 20140328)
+    print(report)
+    assert report["rounds"] == CUTS and report["acknowledged"] > CUTS * 10, "the load was none"
+
+
+@pytest.mark.timeout(300)
+def test_a_disk_that_forgets_what_it_was_told_to_flush_is_found_out():
+    with pytest.raises(Lost):
+        endure.cuts(CUTS, 1, pause=(0.3, 0.5), modes=("lose",), lie=True)
