@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -11,13 +12,11 @@ from harness import ROOT, run
 
 
 def cutting_disk():
-    """The program, of whichever build there is."""
+    """The program, of the newest build."""
     given = os.environ.get("KANDIAN_CUTTING_DISK")
-    built = [ROOT / "target" / profile / "examples" / "cutting_disk" for profile in ("acceptance", "release", "debug")]
-    found = [Path(given)] if given else [path for path in built if path.exists()]
-    if not found:
-        raise AssertionError("cargo build --example cutting_disk (or set KANDIAN_CUTTING_DISK)")
-    return found[0]
+    found = [Path(given)] if given else list(ROOT.glob("target/*/examples/cutting_disk"))
+    assert found, "cargo build --example cutting_disk (or set KANDIAN_CUTTING_DISK)"
+    return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def why_not():
@@ -29,6 +28,9 @@ def why_not():
             os.close(os.open(device, os.O_RDWR))
         except OSError as error:
             return f"{device}: {error.strerror}"
+    for tool in ("mkfs.ext4", "losetup", "mount", "umount"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
     # Where the devices may be opened and yet nothing mounted, as in some containers.
     with tempfile.TemporaryDirectory() as directory:
         tried = subprocess.run(["mount", "-t", "tmpfs", "none", directory], capture_output=True, text=True)
