@@ -38,57 +38,68 @@ struct State {
     /// The cut that waits for its moment.
     armed: Option<Armed>,
     /// The cut that was made, until it is fetched.
-    made: Option<(String, Left)>,
+    made: Option<Cut>,
 }
+
+/// What a cut left of each disk, in the order in which they were named.
+pub type Cut = Vec<(String, Left)>;
 
 /// A cut to come.
 struct Armed {
-    number: u64,
-    /// So many writes from now.
+    /// The disks that lose their power all at once.
+    numbers: Vec<u64>,
+    /// So many writes from now, on any of them.
     after: u64,
-    mode: Mode,
+    /// What becomes of their writes; where it is not given, something else on each disk.
+    mode: Option<Mode>,
     seed: u64,
 }
 
 impl State {
     /// After each write: the moment of the cut may have come. The write is not answered yet.
     fn written(&mut self, number: u64) -> bool {
-        let Some(armed) = self.armed.as_mut().filter(|armed| armed.number == number) else { return false };
+        let Some(armed) = self.armed.as_mut().filter(|armed| armed.numbers.contains(&number)) else { return false };
         armed.after = armed.after.saturating_sub(1);
         armed.after == 0 && self.cut()
     }
 
     fn cut(&mut self) -> bool {
         let Some(armed) = self.armed.take() else { return false };
-        let Some((_, disk)) = self.files.get(&armed.number) else { return false };
-        let (disk, left) = disk.cut(armed.mode, &mut Dice::new(armed.seed));
-        // Numbers are not used again, so the kernel never takes one image for another.
-        let number = self.files.last_key_value().map_or(armed.number, |(last, _)| *last) + 1;
-        let name = format!("cut-{number}.img");
-        self.files.insert(number, (name.clone(), disk));
-        self.made = Some((name, left));
+        let mut dice = Dice::new(armed.seed);
+        let mut made = Cut::new();
+        for number in armed.numbers {
+            let Some((_, disk)) = self.files.get(&number) else { continue };
+            let (disk, left) = disk.cut(armed.mode.unwrap_or_else(|| Mode::any(&mut dice)), &mut dice);
+            // Numbers are not used again, so the kernel never takes one image for another.
+            let next = self.files.last_key_value().map_or(number, |(last, _)| *last) + 1;
+            let name = format!("cut-{next}.img");
+            self.files.insert(next, (name.clone(), disk));
+            made.push((name, left));
+        }
+        self.made = Some(made);
         true
     }
 }
 
 impl Disks {
-    /// The disks at first: one.
-    pub fn new(name: &str, bytes: usize) -> Arc<Self> {
-        let first = (INodeNo::ROOT.0 + 1, (name.to_owned(), Disk::new(bytes)));
-        let state = State { files: BTreeMap::from([first]), armed: None, made: None };
-        Arc::new(Self { state: Mutex::new(state), made: Condvar::new() })
+    /// The disks at first, of so many bytes each: `disk-0.img` and so on.
+    pub fn new(sizes: &[usize]) -> Arc<Self> {
+        let names = (0..).map(|n| format!("disk-{n}.img"));
+        let files = (INodeNo::ROOT.0 + 1..).zip(names.zip(sizes.iter().map(|bytes| Disk::new(*bytes)))).collect();
+        Arc::new(Self { state: Mutex::new(State { files, armed: None, made: None }), made: Condvar::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cuts the power of a disk after so many more writes, or when there were none for a while: what would be left of it is
-    /// another file, `cut-N.img`. The disk itself goes on.
-    pub fn cut(&self, name: &str, mode: Mode, seed: u64, after: u64) -> Option<(String, Left)> {
+    /// Cuts the power of disks, all at once, after so many more writes, or when there were none for a while: what would be
+    /// left of each is another file, `cut-N.img`. The disks themselves go on.
+    pub fn cut(&self, names: &[&str], mode: Option<Mode>, seed: u64, after: u64) -> Option<Cut> {
         let mut state = self.lock();
-        let number = *state.files.iter().find(|(_, (known, _))| known == name)?.0;
-        state.armed = Some(Armed { number, after, mode, seed });
+        let number = |name: &&str| state.files.iter().find(|(_, (known, _))| known == name).map(|(number, _)| *number);
+        let numbers = names.iter().map(number).collect::<Option<Vec<u64>>>()?;
+        state.armed = Some(Armed { numbers, after, mode, seed });
         if after > 0 {
             let waiting = self.made.wait_timeout_while(state, PATIENCE, |state| state.made.is_none());
             state = waiting.unwrap_or_else(PoisonError::into_inner).0;

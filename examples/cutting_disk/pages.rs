@@ -33,6 +33,17 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Any of them.
+    pub fn any(dice: &mut Dice) -> Self {
+        match dice.below(5) {
+            0 => Self::Lose,
+            1 => Self::Keep,
+            2 => Self::Prefix,
+            3 => Self::Subset,
+            _ => Self::Torn,
+        }
+    }
+
     /// The mode of this name.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {

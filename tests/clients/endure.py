@@ -1,6 +1,7 @@
 """Kills and power cuts by the hundred, under load, with one ledger of what was acknowledged.
 
-    endure.py kills N     SIGKILL at N random moments; the next start is held against the ledger, and goes on
+    endure.py kills N     SIGKILL at N random moments; the next start is held against the ledger, and goes on. Every so
+                          often that start is killed too
     endure.py cuts N      N power cuts on ext4 at random moments under a server that goes on; each image that a cut left is
                           started on and held against the ledger. Every so often the server is killed at the same moment and
                           the image takes its place, or the power is cut once more while the image is being recovered
@@ -14,6 +15,7 @@ import glob
 import json
 import os
 import random
+import signal
 import statistics
 import sys
 import time
@@ -25,10 +27,10 @@ from load import Load
 from power import Power
 from verify import Control, World, hold
 
-MODES = ("lose", "keep", "prefix", "subset", "torn")
+MODES = ("lose", "keep", "prefix", "subset", "torn", "any")
 DISK_MIB = 512
-# Every so many cuts one of the other kinds.
-POWER_OFF, CUT_AGAIN = 20, 10
+# Every so many cuts, or kills, one of the other kinds.
+POWER_OFF, CUT_AGAIN, KILL_AGAIN = 20, 10, 10
 
 
 def settings():
@@ -36,10 +38,11 @@ def settings():
     return {"storage__volume_size": "16MiB", "storage__scrub_rate": "2MB", "alerts__first_retry": "200ms", "alerts__max_retry": "2s"}
 
 
-def server_on(directory):
-    """An appliance, not started, whose data is in this directory."""
-    server = Server(**settings())
-    server.data = directory / "data"
+def place(server, directories):
+    """The appliance, which does not run, has its data here: all on one disk, or the volumes on others."""
+    server.data = directories[0] / "data"
+    if len(directories) > 1:
+        server.settings["storage.volumes"] = json.dumps([str(directory / "volumes") for directory in directories[1:]])
     return server
 
 
@@ -74,7 +77,8 @@ class Tally:
             "files_seen": self.files,
             "mib_read": self.read >> 20,
             **({"modes": self.modes, "writes_lost": self.lost, "writes_torn": self.torn} if self.modes else {}),
-            **({"cut_again_in_recovery": self.again, "gone_on_from_the_cut": self.off} if self.modes else {}),
+            "again_in_recovery": self.again,
+            **({"gone_on_from_the_cut": self.off} if self.modes else {}),
         }
 
 
@@ -145,6 +149,11 @@ def kills(count, seed, pause=(0.05, 0.5), patience=None):
         while tally.rounds < count and (patience is None or time.monotonic() - tally.began < patience):
             time.sleep(run.dice.uniform(*pause))  # the random moment
             now = run.die()
+            if tally.rounds % KILL_AGAIN == KILL_AGAIN // 2:
+                run.server.spawn()
+                time.sleep(run.dice.uniform(0, 0.15))
+                run.server.kill()
+                tally.again += 1
             tally.ready.append(run.server.start())
             run.hold(run.server, run.world.copy(), now, now, tally, settle=True)
             run.go_on()
@@ -154,85 +163,84 @@ def kills(count, seed, pause=(0.05, 0.5), patience=None):
         run.close()
 
 
-def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, lie=False):
-    """`count` power cuts under load. `lie`: the disk forgets flushes, as no disk may; then this must fail."""
+def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, disks=1, lie=False, every=(POWER_OFF, CUT_AGAIN)):
+    """`count` power cuts under load. `disks`: one for everything, or one for the index and the others for volumes; all lose
+    their power at once. `lie`: they forget flushes, as no disk may; then this must fail."""
     tally = Tally("cuts")
-    with Power(DISK_MIB) as power:
-        home = power.mounted()
-        run = Run(seed, server_on(home.__enter__()))
-        if lie:
-            power.command("lie", "disk.img")
-        disk, second = "disk.img", Server(**settings())
+    with Power(*[DISK_MIB] * disks) as power:
+        home, files = power.mounted(), power.disks
+        second = Server(**settings())
+        run = Run(seed, place(Server(**settings()), home.__enter__()))
         try:
+            if lie:
+                power.command("lie", files[0])
             while tally.rounds < count and (patience is None or time.monotonic() - tally.began < patience):
                 time.sleep(run.dice.uniform(*pause))
                 number = tally.rounds + 1
-                off, again = number % POWER_OFF == 0, number % CUT_AGAIN == CUT_AGAIN // 2
-                mode = run.dice.choice(modes)
+                off, again = number % every[0] == 0, number % every[1] == every[1] // 2
+                mode, lot = run.dice.choice(modes), run.dice.getrandbits(48)
                 if off:
                     since = until = run.die()
-                    file, left = power.cut(mode, run.dice.getrandbits(48), disk)
+                    cut, left = power.cut(mode, lot, files)
                 else:
                     since = time.monotonic()
-                    file, left = power.cut(mode, run.dice.getrandbits(48), disk, run.dice.randrange(1, 30))
+                    cut, left = power.cut(mode, lot, files, run.dice.randrange(1, 30))
                     until = time.monotonic()
                 run.load.gate.clear()
                 world = run.world.copy()
                 tally.modes[mode] = tally.modes.get(mode, 0) + 1
                 tally.lost, tally.torn = tally.lost + left["lost"], tally.torn + left["torn"]
                 if again:
-                    file = cut_again(power, file, second, run.dice)
+                    cut = cut_again(power, cut, second, run.dice)
                     tally.again += 1
-                image = power.mounted(file)
+                image = power.mounted(cut)
                 if off:
-                    # The old disk is not looked at any more; the cut is what the machine finds.
+                    # The old disks are not looked at any more; the cut is what the machine finds.
                     home.close()
-                    power.remove(disk)
-                    home, disk = image, file
-                    run.server.data = image.__enter__() / "data"
+                    power.remove(files)
+                    home, files = image, cut
+                    place(run.server, image.__enter__())
                     tally.ready.append(run.server.start())
                     run.hold(run.server, world, since, until, tally, settle=True)
                     run.go_on()
                     tally.off += 1
                 else:
-                    with image as directory:
-                        second.data = directory / "data"
-                        tally.ready.append(second.start())
+                    with image as directories:
+                        tally.ready.append(place(second, directories).start())
                         try:
                             run.hold(second, world, since, until, tally)
                         finally:
                             second.kill()
-                    power.remove(file)
+                    power.remove(cut)
                     run.load.gate.set()
                 tally.mounts.append(image.seconds)
                 run.load.look()
                 say(tally, run.ledger)
-            return {**tally.report(run.ledger), **{f"disk_{k}": v for k, v in power.command("counts", disk).items()}}
+            return {"disks": disks, **tally.report(run.ledger)}
         finally:
             second.discard()
             run.close()
 
 
-def cut_again(power, file, server, dice):
-    """Starts on an image, cuts the power in the middle of that, and gives the image of this second cut."""
-    with power.mounted(file) as directory:
-        server.data = directory / "data"
-        server.spawn()
-        last, _ = power.cut(dice.choice(MODES), dice.getrandbits(48), file, dice.randrange(1, 40))
+def cut_again(power, files, server, dice):
+    """Starts on images, cuts the power in the middle of that, and gives the images of this second cut."""
+    with power.mounted(files) as directories:
+        place(server, directories).spawn()
+        last, _ = power.cut(dice.choice(MODES), dice.getrandbits(48), files, dice.randrange(1, 40))
         server.kill()
-    power.remove(file)
+    power.remove(files)
     return last
 
 
-def start(files, seed, rounds=5):
-    """How long a start takes beside `files` files: after a kill, and after a power cut, both under load."""
+def start(count, seed, rounds=5):
+    """How long a start takes beside `count` files: after a kill, and after a power cut, both under load."""
     fill = max(glob.glob(str(ROOT / "target" / "*" / "deps" / "fill-*[0-9a-f]")), key=os.path.getmtime)
-    with Power(1024 + files // 500) as power, power.mounted() as home:
-        server = server_on(home)
+    with Power(1024 + count // 500) as power, power.mounted() as home:
+        server = place(Server(**settings()), home)
         server.start()
         server.open_account(1_000_000, name="filled").open_sub_account(900_000)
         server.stop()
-        print(harness.run(fill, server.data, files, timeout=3600).stdout.decode(), end="", flush=True)
+        print(harness.run(fill, server.data, count, timeout=3600).stdout.decode(), end="", flush=True)
         run = Run(seed, server, {("account", "filled"): (1_000_000, 900_000, 1)})
         second, took = Server(**settings()), {"after a kill": [], "after a cut": []}
         try:
@@ -245,15 +253,14 @@ def start(files, seed, rounds=5):
                 run.go_on()
                 time.sleep(3)
                 since = time.monotonic()
-                file, _ = power.cut(run.dice.choice(MODES), run.dice.getrandbits(48), after=run.dice.randrange(1, 30))
+                files, _ = power.cut(run.dice.choice(MODES), run.dice.getrandbits(48), after=run.dice.randrange(1, 30))
                 until, world = time.monotonic(), run.world.copy()
-                with power.mounted(file) as directory:
-                    second.data = directory / "data"
-                    took["after a cut"].append(round(second.start(120), 3))
+                with power.mounted(files) as directories:
+                    took["after a cut"].append(round(place(second, directories).start(120), 3))
                     hold(run.ledger, world, second, since, until, 0.0, run.dice)
                     second.kill()
-                power.remove(file)
-            return {"files": files, "seconds until ready": took}
+                power.remove(files)
+            return {"files": count, "seconds until ready": took}
         finally:
             second.discard()
             run.close()
@@ -265,13 +272,19 @@ def main():
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--minutes", type=float, help="no round is begun after so long")
+    parser.add_argument("--disks", type=int, default=1, help="of cuts: one for everything, or one for the index and others for volumes")
     given = parser.parse_args()
+    # Ended from outside it unmounts and detaches what it has mounted and attached, all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"seed {given.seed}", flush=True)
     if given.what == "start":
         print(json.dumps(start(given.count, given.seed), indent=1))
         return 0
-    doing = {"kills": kills, "cuts": cuts}[given.what]
-    report = doing(given.count, given.seed, patience=given.minutes and given.minutes * 60)
+    patience = given.minutes and given.minutes * 60
+    if given.what == "kills":
+        report = kills(given.count, given.seed, patience=patience)
+    else:
+        report = cuts(given.count, given.seed, patience=patience, disks=given.disks)
     print(json.dumps(report, indent=1))
     print(f"{report['rounds']} {given.what}, {report['acknowledged']} operations acknowledged: 0 lost, 0 torn, 0 back from the dead")
     return 0 if report["rounds"] >= given.count else 1

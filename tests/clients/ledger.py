@@ -72,11 +72,11 @@ class Ledger:
                 begun.append(step)
         return begun
 
-    def answered(self, begun=()):
-        """After the answer."""
+    def answered(self, begun, operations=1):
+        """After the answer, which is that of so many operations."""
         now = time.monotonic()
         with self.lock:
-            self.acknowledged += 1
+            self.acknowledged += operations
             for step in begun:
                 step.answered = step.answered or now
 

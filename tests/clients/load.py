@@ -87,11 +87,15 @@ class Lane:
         """One request that changes these things, answered as it must be: with this status, or, where `right` is 2, with one
         of that class. Gives the answer."""
         begun = self.ledger.begin(changes)
+        answer = self.right(request, right, changes)
+        self.ledger.answered(begun)
+        return answer
+
+    def right(self, request, right, what):
         answer = request()
         status = answer.status if hasattr(answer, "status") else answer[0]
         if right not in (status, status // 100):
-            raise AssertionError(f"{type(self).__name__} {changes}: {status} {getattr(answer, 'body', answer)!r}")
-        self.ledger.answered(begun)
+            raise AssertionError(f"{type(self).__name__} {what}: {status} {getattr(answer, 'body', answer)!r}")
         return answer
 
     def soap(self, operation, changes, **fields):
@@ -275,17 +279,18 @@ class Loops(Lane):
         self.before = copy.deepcopy(self.model), self.name(key)
         victims = dict.fromkeys(self.file(gone) for gone in self.model.put(self.keys.record, key, size))
         data, digest = self.ledger.body(size, f"{self.number}/{key}")
-        begun = self.ledger.begin(victims)
-        self.changes({self.name(key): (digest, 0)}, lambda: self.wire.put(self.keys.record, key, data), 200)
+        put, gone = self.ledger.begin({self.name(key): (digest, 0)}), self.ledger.begin(victims)
+        self.right(lambda: self.wire.put(self.keys.record, key, data), 200, self.name(key))
+        self.ledger.answered(put)
         self.before = None
         if victims:
             self.settled()
-            self.ledger.answered(begun)
+            self.ledger.answered(gone, 0)
         elif self.count % 9 == 0:
             self.lock(self.name(key), 1)
-            locked = [f for f in self.model.files if f[3]]
-            if len(locked) > 4:
-                self.lock(self.file(locked[0]), 0)
+            locked = [self.file(f) for f in self.model.files if f[3]]
+            for name in locked[:-4]:
+                self.lock(name, 0)
 
     def file(self, entry):
         return ("file", entry[0], entry[1])
@@ -317,7 +322,7 @@ class Loops(Lane):
             names = [name for name in self.ledger.steps if name[0] == "file" and name[1] in self.keys.buckets]
         begun = self.ledger.begin(dict.fromkeys(name for name in names if (name[1], name[2]) not in self.model.names()))
         self.settled()
-        self.ledger.answered(begun)
+        self.ledger.answered(begun, 0)
 
 
 class Alerts(Lane):
@@ -336,7 +341,7 @@ class Alerts(Lane):
         began = time.monotonic()
         answer = self.soap("OpenSubAccount", {office: more}, StorageSpace=1)
         keys = Keys(*self.account, *(answer.value(f) for f in ("S3AK", "S3SK", "S3RecordBucket", "S3PictureBucket")))
-        self.ledger.answered(self.ledger.begin({("sub", keys.ak): (1, False)}, began))
+        self.ledger.answered(self.ledger.begin({("sub", keys.ak): (1, False)}, began), 0)
         self.world.subs[keys.ak] = keys
         wire = self.server.wire(keys.ak, keys.sk)
         data, digest = self.ledger.body(self.server.bytes_per_gb * 85 // 100, f"{self.number}/{self.count}")
@@ -360,6 +365,8 @@ class Alerts(Lane):
             self.ledger.forget(("alert", ak))
             changes = {office: (row[0], row[1] - 1, row[2] - 1), ("sub", ak): None, **files}
             self.changes(changes, lambda ak=ak: self.control.ask("DELETE", f"/sub-accounts/{ak}"), 2)
+        for keys in [keys for keys in self.world.subs.values() if keys.account == self.account[0]]:
+            del self.world.subs[keys.ak]  # closed, and only the answer did not come
 
 
 class Office(Lane):
@@ -386,7 +393,7 @@ class Office(Lane):
         answer = self.soap("OpenSubAccount", {account: (20, 3, 1)}, StorageSpace=3)
         keys = Keys(*self.account, *(answer.value(f) for f in ("S3AK", "S3SK", "S3RecordBucket", "S3PictureBucket")))
         sub = ("sub", keys.ak)
-        self.ledger.answered(self.ledger.begin({sub: (3, False)}, began))
+        self.ledger.answered(self.ledger.begin({sub: (3, False)}, began), 0)
         self.world.subs[keys.ak] = keys
         of = {"S3AK": keys.ak, "S3SK": keys.sk}
         self.soap("ModifySubAccountSpace", {sub: (5, False), account: (20, 5, 1)}, NewStorageSpace=5, **of)

@@ -1,4 +1,4 @@
-"""A disk whose power can be cut: `examples/cutting_disk` below a loop device with ext4 on it."""
+"""Disks whose power can be cut: `examples/cutting_disk` below loop devices with ext4 on them."""
 
 import json
 import os
@@ -41,42 +41,51 @@ def why_not():
 
 
 class Power:
-    """The disk, and images of what cuts left of it."""
+    """Disks of so many MiB each, and images of what cuts left of them."""
 
-    def __init__(self, mib):
+    def __init__(self, *mib):
         self.home = Path(tempfile.mkdtemp(prefix="kp-"))
         self.files = self.home / "fuse"
         self.files.mkdir()
         self.mounts = []
+        self.disks = [f"disk-{n}.img" for n in range(len(mib))]
         self.process = subprocess.Popen(
-            [str(cutting_disk()), str(self.files), str(mib)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(cutting_disk()), str(self.files), *map(str, mib)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         try:
             assert self.process.stdout.readline(), "the cutting disk did not start"
-            with Attached(self, "disk.img") as device:
-                run("mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-J", "size=8", device)
+            for disk in self.disks:
+                with Attached(self, disk) as device:
+                    run("mkfs.ext4", "-q", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-J", "size=8", device)
         except BaseException:
             self.close()
             raise
 
     def command(self, *words):
-        """One command to the disk; gives its answer."""
+        """One command to the disks; gives its answer."""
         print(*words, file=self.process.stdin, flush=True)
         answer = json.loads(self.process.stdout.readline())
         assert "error" not in answer, (words, answer)
         return answer
 
-    def cut(self, mode, seed, of="disk.img", after=0):
-        """What a power cut would leave, at once or at the `after`th write from now: (file, what the disk says of it)."""
-        answer = self.command("cut", of, mode, seed, after)
-        return answer["file"], answer
+    def cut(self, mode, seed, of=None, after=0):
+        """What a power cut of all the disks would leave, at once or at the `after`th write from now: (files, what the disks
+        say of it)."""
+        answer = self.command("cut", ",".join(of or self.disks), mode, seed, after)
+        return answer["files"], answer
 
-    def mounted(self, file="disk.img"):
-        """Mounts an image; `with` gives the directory."""
-        return Mounted(self, file)
+    def mounted(self, files=None):
+        """Mounts images; `with` gives the directories."""
+        return Mounted(self, files or self.disks)
 
-    def remove(self, file):
-        self.command("remove", file)
+    def remove(self, files):
+        for file in files:
+            self.command("remove", file)
+
+    def counts(self, files):
+        """How much was done on these disks: writes, discards, flushes."""
+        counts = [self.command("counts", file) for file in files]
+        return {what: sum(count[what] for count in counts) for what in counts[0]}
 
     def close(self):
         for mount in reversed(list(self.mounts)):
@@ -102,51 +111,55 @@ class Attached:
     """A loop device on an image."""
 
     def __init__(self, power, file):
-        self.path = power.files / file
+        self.path, self.device = power.files / file, None
 
     def __enter__(self):
         self.device = run("losetup", "--find", "--show", "--direct-io=on", self.path).stdout.decode().strip()
         return self.device
 
     def __exit__(self, *_):
-        run("losetup", "--detach", self.device)
+        if self.device is not None:
+            run("losetup", "--detach", self.device)
 
 
 class Mounted:
-    """An image's file system. Mounting replays its journal, as after any power cut."""
+    """The file systems of images. Mounting replays their journals, as after any power cut."""
 
-    def __init__(self, power, file):
-        self.power, self.file = power, file
-        self.directory = power.home / file.removesuffix(".img")
-        self.attached = Attached(power, file)
+    def __init__(self, power, files):
+        self.power, self.files = power, files
+        self.held = []  # (device, directory)
+        self.seconds = 0.0
 
     def __enter__(self):
-        self.directory.mkdir()
+        self.power.mounts.append(self)
         began = time.monotonic()
-        device = self.attached.__enter__()
         try:
-            run("mount", "-t", "ext4", "-o", "noatime,discard", device, self.directory)
-        except AssertionError:
-            self.attached.__exit__()
-            self.directory.rmdir()
+            for file in self.files:
+                directory = self.power.home / file.removesuffix(".img")
+                directory.mkdir()
+                attached = Attached(self.power, file)
+                self.held.append((attached, directory))
+                run("mount", "-t", "ext4", "-o", "noatime,discard", attached.__enter__(), directory)
+        except BaseException:
+            self.close()
             raise
         self.seconds = time.monotonic() - began
-        self.power.mounts.append(self)
-        return self.directory
+        return [directory for _, directory in self.held]
 
     def __exit__(self, *_):
         self.close()
 
     def close(self):
-        if self not in self.power.mounts:
-            return
-        self.power.mounts.remove(self)
-        # A server that has just been killed may still be on its way out.
-        for _ in range(100):
-            if subprocess.run(["umount", str(self.directory)], capture_output=True).returncode == 0:
-                break
-            time.sleep(0.02)
-        else:
-            run("umount", "-l", self.directory)
-        self.attached.__exit__()
-        self.directory.rmdir()
+        if self in self.power.mounts:
+            self.power.mounts.remove(self)
+        while self.held:
+            attached, directory = self.held.pop()
+            # A server that has just been killed may still be on its way out.
+            for _ in range(100):
+                if not os.path.ismount(directory) or subprocess.run(["umount", directory], capture_output=True).returncode == 0:
+                    break
+                time.sleep(0.02)
+            else:
+                run("umount", "-l", directory)
+            attached.__exit__()
+            directory.rmdir()

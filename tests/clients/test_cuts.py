@@ -11,7 +11,7 @@ from power import Power, why_not
 REASON = why_not()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=f"no power can be cut here: {REASON}")
 
-CUTS = 11
+CUTS = 6
 
 
 def write(path, data, sync):
@@ -23,18 +23,18 @@ def write(path, data, sync):
 
 
 def test_the_disk_keeps_what_was_synced_and_loses_what_was_not():
-    with Power(64) as power, power.mounted() as home:
+    with Power(64) as power, power.mounted() as [home]:
         write(home / "synced", b"a" * 100_000, sync=True)
-        flushes = power.command("counts", "disk.img")["flushes"]
+        flushes = power.counts(power.disks)["flushes"]
         write(home / "synced too", b"b" * 100_000, sync=True)
-        assert power.command("counts", "disk.img")["flushes"] > flushes, "ext4 asks for a flush, and it comes to the disk"
+        assert power.counts(power.disks)["flushes"] > flushes, "ext4 asks for a flush, and it comes to the disk"
         write(home / "not synced", b"c" * 100_000, sync=False)
         # Written to the disk, and not flushed there.
         with open(home / "synced", "r+b") as file:
             file.write(b"d" * 100_000)
             file.flush()
         lost, _ = power.cut("lose", 1)
-        with power.mounted(lost) as cut:
+        with power.mounted(lost) as [cut]:
             assert sorted(path.name for path in cut.iterdir()) == ["lost+found", "synced", "synced too"]
             assert (cut / "synced").read_bytes() == b"a" * 100_000
             assert (cut / "synced too").read_bytes() == b"b" * 100_000
@@ -42,9 +42,11 @@ def test_the_disk_keeps_what_was_synced_and_loses_what_was_not():
 
 
 @pytest.mark.timeout(300)
-def test_power_cuts_lose_nothing_that_was_acknowledged():
-    report = endure.cuts(CUTS, 20140328)
+@pytest.mark.parametrize("disks", [1, 3])
+def test_power_cuts_lose_nothing_that_was_acknowledged(disks):
+    report = endure.cuts(CUTS, 20140328, disks=disks, every=(4, 4))
     print(report)
+    assert report["gone_on_from_the_cut"] == 1 and report["again_in_recovery"] == 2
     assert report["rounds"] == CUTS and report["acknowledged"] > CUTS * 10, "the load was none"
 
 
