@@ -19,6 +19,7 @@ import signal
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import harness
 from harness import ROOT, Server
@@ -46,6 +47,17 @@ def place(server, directories):
     return server
 
 
+def cpu_seconds(server):
+    """What the appliance has computed so far, which does not depend on who else computes on this machine."""
+    nanos = 0
+    for task in Path(f"/proc/{server.process.pid}/task").iterdir():
+        try:
+            nanos += int((task / "schedstat").read_text().split()[0])
+        except OSError:
+            pass  # a thread that has just ended
+    return nanos / 1e9
+
+
 def check_is_clean(server):
     control = Control(server)
     status, report = control.ask("POST", "/index/check")
@@ -59,8 +71,14 @@ class Tally:
 
     def __init__(self, what):
         self.what, self.began = what, time.monotonic()
-        self.rounds, self.read, self.ready, self.mounts, self.files = 0, 0, [], [], 0
+        self.rounds, self.read, self.files = 0, 0, 0
+        self.ready, self.cpu, self.mounts = [], [], []
         self.modes, self.lost, self.torn, self.again, self.off = {}, 0, 0, 0, 0
+
+    def started(self, server):
+        """Starts an appliance after a failure, and notes how long it took until it was ready."""
+        self.ready.append(server.start(timeout=60))
+        self.cpu.append(cpu_seconds(server))
 
     def report(self, ledger):
         ready = sorted(self.ready)
@@ -73,6 +91,8 @@ class Tally:
             "ready_p50": round(share(0.5), 3),
             "ready_p99": round(share(0.99), 3),
             "ready_max": round(ready[-1], 3),
+            "cpu_until_ready_p50": round(statistics.median(self.cpu), 3),
+            "cpu_until_ready_max": round(max(self.cpu), 3),
             **({"mount_p50": round(statistics.median(self.mounts), 3)} if self.mounts else {}),
             "files_seen": self.files,
             "mib_read": self.read >> 20,
@@ -154,7 +174,7 @@ def kills(count, seed, pause=(0.05, 0.5), patience=None):
                 time.sleep(run.dice.uniform(0, 0.15))
                 run.server.kill()
                 tally.again += 1
-            tally.ready.append(run.server.start())
+            tally.started(run.server)
             run.hold(run.server, run.world.copy(), now, now, tally, settle=True)
             run.go_on()
             say(tally, run.ledger)
@@ -200,13 +220,13 @@ def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, disks=1, lie
                     power.remove(files)
                     home, files = image, cut
                     place(run.server, image.__enter__())
-                    tally.ready.append(run.server.start())
+                    tally.started(run.server)
                     run.hold(run.server, world, since, until, tally, settle=True)
                     run.go_on()
                     tally.off += 1
                 else:
                     with image as directories:
-                        tally.ready.append(place(second, directories).start())
+                        tally.started(place(second, directories))
                         try:
                             run.hold(second, world, since, until, tally)
                         finally:

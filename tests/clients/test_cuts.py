@@ -1,10 +1,12 @@
 """The power goes on ext4, under load: what was acknowledged is there, whole, and nothing else is."""
 
 import os
+import subprocess
 
 import pytest
 
 import endure
+import harness
 from ledger import Lost
 from power import Power, why_not
 
@@ -54,3 +56,36 @@ def test_power_cuts_lose_nothing_that_was_acknowledged(disks):
 def test_a_disk_that_forgets_what_it_was_told_to_flush_is_found_out():
     with pytest.raises(Lost):
         endure.cuts(CUTS, 1, pause=(0.3, 0.5), modes=("lose",), lie=True)
+
+
+# A library to load before the others: what is synced in files of this name is not.
+FORGETFUL = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static int forgotten(int fd) {
+    char link[64], path[512];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n < 0 ? 0 : n] = 0;
+    return strstr(path, FORGET) != 0;
+}
+int fsync(int fd) { return forgotten(fd) ? 0 : ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd); }
+int fdatasync(int fd) { return forgotten(fd) ? 0 : ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd); }
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("files", [".kdv", ".kdj", "index.redb", "books.redb"])
+def test_an_appliance_that_forgets_to_sync_is_found_out(files, tmp_path, monkeypatch):
+    library, source, wrapper = tmp_path / "forgetful.so", tmp_path / "forgetful.c", tmp_path / "kandian"
+    source.write_text(FORGETFUL)
+    subprocess.run(["cc", "-shared", "-fPIC", f'-DFORGET="{files}"', "-o", library, source, "-ldl"], check=True)
+    wrapper.write_text(f'#!/bin/sh\nLD_PRELOAD={library} exec {harness.BINARY} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setattr(harness, "BINARY", wrapper)
+    with pytest.raises(AssertionError, match="acknowledged was|nobody made them|ended with|bytes that are not"):
+        print(endure.cuts(150, 20140328))

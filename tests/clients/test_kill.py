@@ -23,7 +23,7 @@ def test_twenty_kills_lose_nothing_that_was_acknowledged_and_the_index_can_be_ma
         for number in range(ROUNDS):
             time.sleep(run.dice.uniform(0.15, 1.2))  # the random moment
             now = run.die()
-            tally.ready.append(run.server.start())
+            tally.started(run.server)
             print(f"round {number}: {run.ledger.acknowledged} acknowledged so far, ready after {tally.ready[-1]:.3f} s")
             run.hold(run.server, run.world.copy(), now, now, tally, settle=True)
             if number < ROUNDS - 1:
