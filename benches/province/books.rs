@@ -92,7 +92,7 @@ fn counters(seed: u64, cameras: u64, hours: u64) -> Value {
 
 /// Fills the books of a closed store.
 pub fn fill(world: &World, data: &Path, size: &Size, opened: &[Opened], filled: &[Filled]) -> Anything<()> {
-    let books = Books::open(world, data)?;
+    let books = Books::open(&*world.disk, data)?;
     let mut accounts: Vec<(u64, u64, u64)> = Vec::new();
     for one in filled {
         match accounts.iter_mut().find(|(id, ..)| *id == one.account) {

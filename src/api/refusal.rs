@@ -67,6 +67,9 @@ impl From<Error> for No {
             Error::Busy(_) => {
                 Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "busy", message: error.to_string() }
             }
+            Error::NoRoom => {
+                Self { status: StatusCode::INSUFFICIENT_STORAGE, code: "disk_full", message: error.to_string() }
+            }
             // The caller is the operator: what broke is theirs to know.
             Error::Broken(_) => {
                 tracing::error!(%error, "a control request broke");

@@ -64,6 +64,12 @@ fn gauges(status: &Status) -> Vec<(&'static str, &'static str, String, f64)> {
         ("kandian_alerts_pending", "Alerts not delivered yet.", none(), status.alerts_pending as f64),
         ("kandian_alerts_given_up", "Alerts given up.", none(), status.alerts_given_up as f64),
     ];
+    let taken = if status.no_room.is_some() { 0.0 } else { 1.0 };
+    all.push(("kandian_uploads_taken", "1 while there is room for uploads.", none(), taken));
+    for held in &status.held_back {
+        let file = format!("file=\"{}\"", label(&held.path));
+        all.push(("kandian_held_back_bytes", "Room held back for a full disk.", file, held.held_bytes as f64));
+    }
     type Of = fn(&crate::engine::DiskView) -> f64;
     let disks: [(&str, &str, Of); 4] = [
         ("kandian_disk_total_bytes", "Size of the disk.", |disk| disk.total_bytes as f64),

@@ -162,7 +162,7 @@ pub async fn serve_until(
         drain.clone(),
     ));
     planes.close();
-    announce(&*world.disk, &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
+    announce(engine.disk(), &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
     health.ready.store(true, Ordering::Release);
     say(at, &urls, setup_code.as_deref());
 

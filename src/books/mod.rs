@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 pub use self::row::{Key, Row};
-use crate::world::World;
+use crate::world::Disk;
 use crate::world::paged::Paged;
 
 /// Version of the format, in the table `meta` under `format`.
@@ -59,13 +59,13 @@ impl Books {
     ///
     /// # Errors
     /// The file cannot be read, is of a newer release, or is none of ours.
-    pub fn open(world: &World, data_dir: &Path) -> Result<Self, BooksError> {
+    pub fn open(disk: &dyn Disk, data_dir: &Path) -> Result<Self, BooksError> {
         let path = data_dir.join("books.redb");
-        let file = match world.disk.open(&path) {
+        let file = match disk.open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Self::begin(world, &path)?;
-                world.disk.open(&path).map_err(broken)?
+                Self::begin(disk, &path)?;
+                disk.open(&path).map_err(broken)?
             }
             Err(error) => return Err(broken(error)),
         };
@@ -82,21 +82,21 @@ impl Books {
     }
 
     /// New books, under their name only when they are whole.
-    fn begin(world: &World, path: &Path) -> Result<(), BooksError> {
+    fn begin(disk: &dyn Disk, path: &Path) -> Result<(), BooksError> {
         let mut new = path.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
-        match world.disk.remove(&new) {
+        match disk.remove(&new) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(broken(error)),
             _ => {}
         }
-        let db = database(Paged(world.disk.create(&new).map_err(broken)?))?;
+        let db = database(Paged(disk.create(&new).map_err(broken)?))?;
         let txn = begin_durable(&db)?;
         txn.open_table(META).map_err(broken)?.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice()).map_err(broken)?;
         txn.commit().map_err(broken)?;
         drop(db);
-        world.disk.rename(&new, path).map_err(broken)?;
-        path.parent().map_or(Ok(()), |dir| world.disk.sync_dir(dir)).map_err(broken)
+        disk.rename(&new, path).map_err(broken)?;
+        path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)).map_err(broken)
     }
 
     fn raw(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>, BooksError> {
@@ -258,7 +258,7 @@ mod tests {
     fn rows_are_found_in_the_order_of_their_keys_and_a_failed_change_leaves_none() {
         let (world, ..) = fake::world(1);
         world.disk.create_dir_all(Path::new("/data")).unwrap();
-        let books = Books::open(&world, Path::new("/data")).unwrap();
+        let books = Books::open(&*world.disk, Path::new("/data")).unwrap();
         let key = |number, name: &str| (number, name.to_owned());
         assert_eq!(books.get::<Note>(&key(1, "a")).unwrap(), None);
         books
@@ -275,7 +275,7 @@ mod tests {
         });
         assert!(failed.is_err());
         drop(books);
-        let books = Books::open(&world, Path::new("/data")).unwrap();
+        let books = Books::open(&*world.disk, Path::new("/data")).unwrap();
         let keys: Vec<_> = books.all::<Note>().unwrap().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, [key(1, "a"), key(2, "a"), key(2, "b")]);
         let seconds = books.scan::<Note>(&key(2, ""), |(number, _), _| *number == 2).unwrap();
@@ -292,7 +292,7 @@ mod tests {
             world.disk.sync_dir(Path::new("/")).unwrap();
             disk.fail_after(cut);
             let mut known = 0;
-            if let Ok(books) = Books::open(&world, Path::new("/data")) {
+            if let Ok(books) = Books::open(&*world.disk, Path::new("/data")) {
                 for n in 1..20_u64 {
                     if books.change(|c| c.put(&(n, String::new()), &note("x"))).is_ok() {
                         known = n;
@@ -303,7 +303,7 @@ mod tests {
                 cut,
                 [Fate::LoseAll, Fate::KeepAll, Fate::Random, Fate::Torn][usize::try_from(cut % 4).unwrap()],
             );
-            let books = Books::open(&world, Path::new("/data")).unwrap();
+            let books = Books::open(&*world.disk, Path::new("/data")).unwrap();
             let there = books.all::<Note>().unwrap().len() as u64;
             assert!(there == known || there == known + 1, "cut {cut}: {there} of {known}");
         }

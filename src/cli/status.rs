@@ -22,6 +22,13 @@ fn page(s: &Value) -> String {
         ("uploads under way", bytes(&s["reserved_bytes"])),
         ("promised to accounts", bytes(&s["promised_bytes"])),
         ("handed out", bytes(&s["handed_out_bytes"])),
+        (
+            "uploads",
+            match s["no_room"].as_str() {
+                Some(why) => format!("refused: {why}"),
+                None => "taken".to_owned(),
+            },
+        ),
         ("commit queue", text(&s["commit_queue"])),
         ("extents to give back", text(&s["trash"])),
         ("scrub", format!("{} passes, {} damaged found", text(&s["scrub"]["passes"]), text(&s["scrub"]["damaged"]))),

@@ -50,7 +50,7 @@ pub use survive::Abandoned;
 pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountContents, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion,
-    Credential, Damage, DeleteCondition, DiskView, Error, Finish, FoundFile, ListPage, NamedPart, NewAccount,
+    Credential, Damage, DeleteCondition, DiskView, Error, Finish, FoundFile, HeldView, ListPage, NamedPart, NewAccount,
     NewObject, NewSubAccount, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport,
     ScrubView, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo,
     UserSpace, Violation, loops,
@@ -70,7 +70,7 @@ use crate::store::index::apply::{Apply, Settings};
 pub use crate::store::index::view::ListQuery;
 pub use crate::store::recovery::{RebuildReport, RecoveryReport};
 use crate::store::{Options, Store};
-use crate::world::World;
+use crate::world::{Disk, World};
 
 /// What cameras, phones and platforms are told of where we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Engine {
     pub fn open(world: World, config: &Config, urls: PublicUrls, courier: Arc<dyn Courier>) -> Result<Self> {
         let store = Store::open(world.clone(), &options(config))?;
         // After the store: it holds the lock of the data directory.
-        let books = Arc::new(Books::open(&world, &config.storage.data_dir)?);
+        let books = Arc::new(Books::open(&store.spare, &config.storage.data_dir)?);
         let observe = observe::Observe::load(&books)?;
         let recovery = &store.recovery;
         tracing::info!(
@@ -167,6 +167,11 @@ impl Engine {
     /// Makes the index of a closed store anew from volumes and journal. Blocks.
     pub fn rebuild(world: World, config: &Config) -> Result<RebuildReport> {
         Ok(Store::rebuild(world, &options(config))?)
+    }
+
+    /// The disk of the data directory, on which a small file finds room even when it is full.
+    pub fn disk(&self) -> &dyn Disk {
+        &self.inner.store.spare
     }
 
     /// Starts the reconcilers on the current runtime.

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{AuditEntry, Caller, CheckReport, Damage, DiskView, Engine, Error, Result, ScrubReport, Status, Violation};
+use super::{
+    AuditEntry, Caller, CheckReport, Damage, DiskView, Engine, Error, HeldView, Result, ScrubReport, Status, Violation,
+};
 use crate::domain::{Action, BucketId, Timestamp};
 use crate::store::check;
 use crate::store::index::rows::AlertState;
 use crate::store::index::{FORMAT, is_own, owner_of, slot_of};
+use crate::world::ballast::Held;
 
 impl Engine {
     /// One page on the box's state.
@@ -40,6 +43,8 @@ impl Engine {
                 .saturating_mul(gigabyte),
             handed_out_bytes: subs().map(|s| u64::from(s.row.space.get())).sum::<u64>().saturating_mul(gigabyte),
             disks: self.disks(),
+            no_room: store.volumes.no_room(),
+            held_back: store.volumes.held().into_iter().map(held_view).collect(),
             commit_queue: store.queue.waiting(),
             trash: view.trash_len()?,
             alerts_pending: count(AlertState::Pending),
@@ -149,6 +154,10 @@ impl Engine {
     pub async fn checkpoint(&self) -> Result<()> {
         Ok(self.inner.store.queue.ask(crate::store::committer::Command::Checkpoint).await?)
     }
+}
+
+fn held_view(held: Held) -> HeldView {
+    HeldView { path: held.path.display().to_string(), bytes: held.bytes, held_bytes: held.held, free_bytes: held.free }
 }
 
 /// The name of a bucket that is deleted, or whose sub-account is closed.

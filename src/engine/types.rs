@@ -21,9 +21,12 @@ pub enum Error {
     /// The shop says no; nothing was changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Not now: a full queue, a full disk, a server on its way out. Nothing was changed; S3 503.
+    /// Not now: a full queue, a server on its way out. Nothing was changed; S3 503.
     #[error("the appliance is busy: {0}")]
     Busy(&'static str),
+    /// Not until there is room: a disk is full. Nothing was changed; S3 503.
+    #[error("the disk is full: nothing was changed; it is taken again once there is room")]
+    NoRoom,
     /// Something broke. Logged where it is handled; callers are told a request id and no more.
     #[error("{0}")]
     Broken(Arc<str>),
@@ -32,7 +35,7 @@ pub enum Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::DiskFull => Self::Busy("the disk has no room above its reserve"),
+            StoreError::DiskFull => Self::NoRoom,
             StoreError::Queue => Self::Busy("too many changes are waiting"),
             StoreError::Stopped(_) => Self::Busy("the store has stopped after a failure"),
             other => Self::Broken(other.to_string().into()),
@@ -527,6 +530,19 @@ pub struct DiskView {
     pub state: &'static str,
 }
 
+/// Room that is held back for a full disk.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeldView {
+    /// The file that holds it.
+    pub path: String,
+    /// Bytes of a whole one.
+    pub bytes: u64,
+    /// Bytes that are there.
+    pub held_bytes: u64,
+    /// Free bytes of the disk besides.
+    pub free_bytes: u64,
+}
+
 /// One page on the box's state.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -550,6 +566,10 @@ pub struct Status {
     pub handed_out_bytes: u64,
     /// Disks.
     pub disks: Vec<DiskView>,
+    /// Why no upload finds room; `None` while they do.
+    pub no_room: Option<String>,
+    /// What is held back for the day when a disk is full, the index's disk first.
+    pub held_back: Vec<HeldView>,
     /// Changes waiting for the committer.
     pub commit_queue: usize,
     /// Extents waiting to be given back to the file system.

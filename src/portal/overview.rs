@@ -132,6 +132,9 @@ fn tiles(shell: &Shell, all: &Overview, there: &[&'static str]) -> Vec<Tile> {
             value: text(state.to_owned()),
             unit: "",
             note: text(match (bad_disks, all.status.scrub.damaged) {
+                _ if all.status.no_room.is_some() => {
+                    lang.say("磁盘已满，拒收上传", "the disk is full: uploads are refused").to_owned()
+                }
                 (0, 0) => lang.say("磁盘与巡检均正常", "disks and scrub are fine").to_owned(),
                 (0, damaged) => format!("{} {}", w.scrub_damaged, show::count(damaged)),
                 (disks, _) => lang.say(format!("{disks} 块磁盘异常"), format!("{disks} disks in trouble")),

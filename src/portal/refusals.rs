@@ -51,6 +51,13 @@ impl No for Error {
                 );
                 lang.say(zh, en).to_owned()
             }
+            Self::NoRoom => {
+                let (zh, en) = (
+                    "磁盘已满，未做任何更改；请先腾出空间（删除文件仍可进行）。",
+                    "The disk is full; nothing was changed. Make room first: files can still be deleted.",
+                );
+                lang.say(zh, en).to_owned()
+            }
             Self::Broken(why) => {
                 tracing::error!(why = %why, "a page broke");
                 let (zh, en) =
@@ -463,6 +470,7 @@ mod tests {
             (Box::new(Typed::Amount("1.2345".to_owned())), &["1.2345"]),
             (Box::new(Typed::Day("2026-02-30".to_owned())), &["2026-02-30"]),
             (Box::new(Error::Busy("a secret of the engine's")), &[]),
+            (Box::new(Error::NoRoom), &[]),
             (Box::new(Error::Broken("/var/lib/kandian".into())), &[]),
         ];
         for (no, values) in nos {

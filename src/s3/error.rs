@@ -117,6 +117,9 @@ pub struct S3Error {
     broken: Option<Arc<str>>,
 }
 
+/// A disk that is full is none of the client's doing, and nothing that it can mend.
+const NO_ROOM: &str = "The disk is full: nothing was stored. What is stored can be read and deleted; uploads are taken again once there is room.";
+
 /// What an operation gives.
 pub type S3Result<T> = Result<T, S3Error>;
 
@@ -252,6 +255,9 @@ impl From<engine::Error> for S3Error {
         match error {
             engine::Error::Refused(refusal) => refusal.into(),
             engine::Error::Busy(_) => Self::new(Code::SlowDown, "Please reduce your request rate."),
+            engine::Error::NoRoom => {
+                Self::new(Code::SlowDown, NO_ROOM).with(RETRY_AFTER, HeaderValue::from_static("10"))
+            }
             engine::Error::Broken(why) => Self::broken(why),
         }
     }
@@ -363,6 +369,15 @@ mod tests {
         let error = S3Error::from(engine::Error::Broken("disk 3 secret".into()));
         assert_eq!(error.code(), Code::InternalError);
         assert!(!error.message.contains("disk"));
+    }
+
+    #[test]
+    fn a_full_disk_is_named_and_says_when_to_come_back() {
+        let error = S3Error::from(engine::Error::NoRoom);
+        assert!(error.message.contains("disk is full"));
+        let response = error.response("/b", "1", false);
+        assert_eq!(response.status().as_u16(), 503);
+        assert!(response.headers().contains_key(RETRY_AFTER));
     }
 
     #[test]

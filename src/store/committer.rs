@@ -37,6 +37,7 @@ use super::snapshot;
 use super::volume::Volumes;
 use crate::domain::limits;
 use crate::world::World;
+use crate::world::ballast::Ballast;
 
 /// The index is made durable this long after its first change since the last time…
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
@@ -52,6 +53,9 @@ pub struct Committer {
     pub volumes: Arc<Volumes>,
     pub journal: Journal,
     pub journal_dir: PathBuf,
+    /// Room held back on the index's disk, and on the journal's.
+    pub spare: Ballast,
+    pub journal_spare: Ballast,
     pub catalog: Arc<Catalog>,
     pub bells: Arc<Bells>,
     /// Sequence of the last change.
@@ -227,6 +231,10 @@ impl Committer {
             }
             Command::Change { decide, reply, .. } => {
                 let answer = decide(apply).and_then(|events| {
+                    // The last of the room is for what makes room, and for the next start.
+                    if (self.spare.is_low() || self.journal_spare.is_low()) && events.iter().any(Event::adds) {
+                        return Err(Failure::Store(StoreError::DiskFull));
+                    }
                     let first = self.seq + 1;
                     for event in events {
                         self.event(apply, group, event)?;
@@ -294,10 +302,15 @@ impl Committer {
         for id in dead {
             self.volumes.remove(id)?;
         }
-        if self.journal.bytes() > JOURNAL_BYTES_MAX {
+        if self.journal.bytes() > JOURNAL_BYTES_MAX && self.has_room_for_a_journal() {
             self.compact_journal()?;
         }
         Ok(())
+    }
+
+    /// Whether a second journal file has room until the old one goes: on a full disk the ballast must have it.
+    fn has_room_for_a_journal(&self) -> bool {
+        !self.journal_spare.is_spent() || self.journal_spare.held() > JOURNAL_BYTES_MAX.saturating_mul(2)
     }
 
     fn compact_journal(&mut self) -> Result<(), StoreError> {
@@ -306,7 +319,7 @@ impl Committer {
         let frames = snapshot::frames(&txn, &self.journal.store_id(), self.seq, self.world.clock.now())?;
         self.seq += 1;
         self.journal =
-            Journal::create(&*self.world.disk, &self.journal_dir, self.journal.store_id(), self.seq, &frames)?;
+            Journal::create(&self.journal_spare, &self.journal_dir, self.journal.store_id(), self.seq, &frames)?;
         Ok(())
     }
 }

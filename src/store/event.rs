@@ -66,6 +66,17 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether it makes something that takes room and gives none back: an account, a sub-account, a bucket, an upload.
+    pub fn adds(&self) -> bool {
+        matches!(
+            self,
+            Self::PutAccount { .. }
+                | Self::PutSubAccount { .. }
+                | Self::PutOwnBucket { .. }
+                | Self::CreateUpload { .. }
+        )
+    }
+
     /// The event's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();

@@ -241,7 +241,8 @@ impl Journal {
     fn write_ahead(&self, end: u64) -> u64 {
         let upto = end.next_multiple_of(AHEAD) + AHEAD;
         let zeros = vec![0; usize::try_from(upto - end).unwrap_or(0)];
-        match self.file.write_all_at(&zeros, end) {
+        // Room is set aside first: for zeros no room that is held back shall go.
+        match self.file.allocate(end, upto - end).and_then(|()| self.file.write_all_at(&zeros, end)) {
             Ok(()) => upto,
             Err(error) => {
                 tracing::debug!(%error, "no room ahead in the journal");

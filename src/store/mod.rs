@@ -45,6 +45,10 @@ use crate::config::Reserve;
 use crate::domain::{AccountId, SubAccountId};
 use crate::vault::MasterKey;
 use crate::world::World;
+use crate::world::ballast::Ballast;
+
+/// The file that holds room back, beside the index and beside the journal.
+const BALLAST: &str = "ballast";
 
 /// What a store is opened with.
 #[derive(Clone, Debug)]
@@ -73,6 +77,8 @@ pub struct Store {
     pub bells: Arc<Bells>,
     pub master_key: MasterKey,
     pub recovery: RecoveryReport,
+    /// The data directory's disk, with room held back.
+    pub spare: Ballast,
     _lock: Box<dyn Any + Send + Sync>,
 }
 
@@ -91,7 +97,10 @@ impl Store {
             Found::Store(id) => (id, load_master_key(&world, &layout)?),
             Found::Nothing => create(&world, options, &layout)?,
         };
-        let db = index::open_database(disk, &layout.index, options.index_cache, false)?;
+        // Each beside what it is for: a directory may be another disk than the one that holds it.
+        let spare = Ballast::hold(Arc::clone(&world.disk), options.data_dir.join(BALLAST));
+        let journal_spare = Ballast::hold(Arc::clone(&world.disk), layout.journal.join(BALLAST));
+        let db = index::open_database(&spare, &layout.index, options.index_cache, false)?;
         let (applied, mark, disks) = read_meta(&db, store_id)?;
         let marked = layout.mark_disks(&world, store_id)?;
         if let Some(lost) = disks.0.iter().find(|id| !marked.contains(id)) {
@@ -101,8 +110,8 @@ impl Store {
             )));
         }
         let volumes = Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?;
-        let volumes = Arc::new(volumes);
-        let Some((journal, frames)) = Journal::open(disk, &layout.journal, store_id)? else {
+        let volumes = Arc::new(volumes.spare(vec![spare.clone(), journal_spare.clone()]));
+        let Some((journal, frames)) = Journal::open(&journal_spare, &layout.journal, store_id)? else {
             return Err(StoreError::Unusable(format!(
                 "the journal in {} is missing; restore it from a backup",
                 layout.journal.display()
@@ -120,13 +129,15 @@ impl Store {
             volumes: Arc::clone(&volumes),
             journal,
             journal_dir: layout.journal,
+            spare: spare.clone(),
+            journal_spare,
             catalog: Arc::clone(&catalog),
             bells: Arc::clone(&bells),
             seq: recovery.sequence,
         };
         let queue = committer.start().doing(|| "start the committer".to_owned())?;
         let hasher = Hasher::start().doing(|| "start the hashing thread".to_owned())?;
-        Ok(Self { db, volumes, catalog, queue, hasher, bells, master_key, recovery, _lock: lock })
+        Ok(Self { db, volumes, catalog, queue, hasher, bells, master_key, recovery, spare, _lock: lock })
     }
 
     /// The state of the index after the last commit.

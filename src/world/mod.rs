@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+pub mod ballast;
 pub mod clock;
 pub mod disk;
 pub mod entropy;

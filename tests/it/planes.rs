@@ -684,7 +684,7 @@ async fn a_disk_without_room_is_busy_and_says_when_to_come_back() {
         left -= 1;
         assert!(left > 0, "100 MiB went onto a full disk");
     }
-    assert_eq!(put().await, (503, Some(1)));
+    assert_eq!(put().await, (503, Some(10)));
     shop.engine.reload(&settings(&[]));
     assert_eq!(put().await, (200, None));
     shop.close().await;

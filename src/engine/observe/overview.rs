@@ -47,7 +47,7 @@ pub struct ToIssue {
 pub struct Overview {
     /// When, ms since 1970.
     pub at_ms: i64,
-    /// Whether every disk works and nothing damaged was found.
+    /// Whether every disk works and has room, and nothing damaged was found.
     pub healthy: bool,
     /// Space, disks, queues, scrub.
     pub status: Status,
@@ -117,7 +117,9 @@ impl Engine {
             let accounts = engine.unissued(month)?;
             Ok(Overview {
                 at_ms: engine.now().millis(),
-                healthy: status.disks.iter().all(|disk| disk.state == "ok") && status.scrub.damaged == 0,
+                healthy: status.disks.iter().all(|disk| disk.state == "ok")
+                    && status.no_room.is_none()
+                    && status.scrub.damaged == 0,
                 checkpoint_ms: (checkpointed > 0).then_some(checkpointed),
                 growth,
                 ingest,

@@ -9,6 +9,7 @@ mod expire;
 mod overwrite;
 mod punch;
 mod purge;
+mod room;
 mod sample;
 mod scrub;
 
@@ -39,6 +40,7 @@ pub(super) fn start(engine: &Engine) {
     run(engine, "purge", every(60), Some(|e| &e.inner.store.bells.closing), purge::step);
     run(engine, "punch", every(1), Some(|e| &e.inner.store.bells.trash), punch::step);
     run(engine, "expire", every(600), None, expire::step);
+    run(engine, "room", every(2), None, room::step);
     run(engine, "sample", every(15), None, sample::step);
     run(engine, "observe", every(60), Some(|e| &e.inner.store.bells.witness.bell), super::observe::step);
     deliver::start(engine);
@@ -51,7 +53,7 @@ pub(super) async fn settle(engine: &Engine) -> Result<()> {
     while purge::step(engine.clone()).await? == Step::Again {}
     engine.checkpoint().await?;
     while punch::step(engine.clone()).await? == Step::Again {}
-    Ok(())
+    room::step(engine.clone()).await.map(|_| ())
 }
 
 /// Gives up and forgets what is due.

@@ -1,6 +1,6 @@
 //! Disks that fail, fill and rot; and the crashes that are too rare for chance to meet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes as Buf;
@@ -125,11 +125,11 @@ fn a_full_disk_is_busy_and_deleting_makes_room() {
             }
             assert!(n < 1000, "it never fills");
         };
-        assert!(matches!(refused, Error::Busy(_)), "{refused}");
+        assert!(matches!(refused, Error::NoRoom), "{refused}");
         assert!(files.len() > 20, "room for {} files only", files.len());
         all_there(&engine, &name, &files, "full").await;
         let small = store(&engine, &target, "small", 5, 100_000).await;
-        assert!(small.is_ok() || matches!(small, Err(Error::Busy(_))));
+        assert!(small.is_ok() || matches!(small, Err(Error::NoRoom)));
         for (file, ..) in files.drain(..10) {
             engine.delete(&Caller::operator(), &target, &key(&file)).await.unwrap();
         }
@@ -137,6 +137,56 @@ fn a_full_disk_is_busy_and_deleting_makes_room() {
         store(&engine, &target, "again", 6, 1_200_000).await.unwrap();
         files.push(("again".to_owned(), 6, 1_200_000));
         all_there(&engine, &name, &files, "after deleting").await;
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_disk_that_somebody_else_has_filled_is_read_cleared_overwritten_and_started_on() {
+    let runtime = runtime();
+    let rig = Rig::new(4, GB);
+    let (engine, name) = runtime.block_on(begin(&rig));
+    let mut files = Vec::new();
+    let fill = || {
+        let (total, free) = rig.world.disk.space(Path::new("/data")).unwrap();
+        rig.disk.set_capacity(total - free);
+    };
+    runtime.block_on(async {
+        let target = bucket(&engine, &name);
+        for n in 0..60 {
+            store(&engine, &target, &format!("f{n}"), n, 60_000).await.unwrap();
+            files.push((format!("f{n}"), n, 60_000));
+        }
+        engine.checkpoint().await.unwrap();
+        fill();
+        // Nothing of this finds room; it is done all the same, in what is held back for it.
+        for (file, ..) in files.drain(..10) {
+            engine.delete(&Caller::operator(), &target, &key(&file)).await.unwrap();
+        }
+        engine.checkpoint().await.unwrap();
+        fill();
+        for (file, ..) in files.drain(..10) {
+            engine.delete(&Caller::operator(), &target, &key(&file)).await.unwrap();
+        }
+        engine.checkpoint().await.unwrap();
+        let refused = store(&engine, &target, "new", 1, 60_000).await.unwrap_err();
+        assert!(matches!(refused, Error::NoRoom), "{refused}");
+        all_there(&engine, &name, &files, "full").await;
+        fill();
+        rig.disk.crash(1, Fate::LoseAll);
+        let _ = engine.close().await;
+    });
+    fill();
+    let engine = rig.open().unwrap();
+    runtime.block_on(async {
+        all_there(&engine, &name, &files, "after a start on a full disk").await;
+        let target = bucket(&engine, &name);
+        engine.delete(&Caller::operator(), &target, &key(&files.remove(0).0)).await.unwrap();
+        rig.disk.set_capacity(1 << 30);
+        engine.settle().await.unwrap();
+        store(&engine, &target, "again", 6, 60_000).await.unwrap();
+        files.push(("again".to_owned(), 6, 60_000));
+        all_there(&engine, &name, &files, "with room again").await;
         engine.close().await.unwrap();
     });
 }
@@ -198,7 +248,7 @@ fn a_reserve_that_is_changed_while_running_holds_at_once() {
         let mut config = rig.config.clone();
         config.storage.reserve = Reserve::Bytes(512 << 20);
         engine.reload(&config);
-        assert!(matches!(store(&engine, &target, "f", 1, 70_000).await, Err(Error::Busy(_))));
+        assert!(matches!(store(&engine, &target, "f", 1, 70_000).await, Err(Error::NoRoom)));
         engine.reload(&rig.config);
         store(&engine, &target, "f", 1, 70_000).await.unwrap();
         assert_eq!(read(&engine, &target, "f").await.unwrap(), content(1, 70_000));

@@ -138,6 +138,7 @@ fn words<C: Call>(
     let cause = match outcome {
         Ok(outcome) => return answer(0, Some(&outcome)),
         Err(Error::Busy(_)) => return (Reply::Busy, "busy".to_owned()),
+        Err(error @ Error::NoRoom) => return (Reply::Fault(Fault::server(error.to_string())), "disk full".to_owned()),
         Err(Error::Broken(cause)) => cause.to_string(),
         Err(Error::Refused(refusal)) => match told(C::OPERATION, &refusal) {
             Told::Result(number) => return answer(number, None),

@@ -59,6 +59,9 @@ fn what_the_engine_says_becomes_a_result_a_fault_or_503() {
     assert!(matches!(reply, Reply::Answer(text) if text.contains("<Result>4</Result><TotalFileNum>0</TotalFileNum>")));
     assert_eq!(word, "4");
     assert_eq!(said(Error::Busy("full")), (Reply::Busy, "busy".to_owned()));
+    let (reply, word) = said(Error::NoRoom);
+    assert!(matches!(reply, Reply::Fault(why) if why.code == FaultCode::Server && why.text.contains("disk is full")));
+    assert_eq!(word, "disk full");
     let (reply, word) = said(Error::Refused(Refusal::PageTooLarge));
     assert!(matches!(reply, Reply::Fault(why) if why.code == FaultCode::Client && why.text.contains("PageSize")));
     assert_eq!(word, "fault");

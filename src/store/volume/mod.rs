@@ -11,6 +11,7 @@
 //! records are all gone is removed. So no byte is ever written over, and a reader that is late
 //! finds the bytes that it looks for, or zeros.
 
+mod full;
 mod headers;
 pub mod lane;
 pub mod reader;
@@ -30,6 +31,7 @@ use super::codec::{Decoder, Encoder, Malformed};
 use super::error::{Doing, StoreError};
 use crate::config::Reserve;
 use crate::domain::VolumeId;
+use crate::world::ballast::Ballast;
 use crate::world::{DiskFile, World};
 
 const MAGIC: &[u8; 8] = b"kdvolume";
@@ -62,6 +64,10 @@ pub struct Volumes {
     store_id: [u8; 16],
     volume_size: u64,
     reserve: Mutex<Reserve>,
+    /// Room for index and journal: without it no upload is taken.
+    spare: Vec<Ballast>,
+    /// Whether operators have been told that the disks are full.
+    said_full: AtomicBool,
     files: RwLock<HashMap<VolumeId, Arc<Volume>>>,
     room: Mutex<Room>,
     /// Memory for payload on its way in and out.
@@ -96,8 +102,6 @@ struct Room {
     discarded: Vec<Extent>,
     next_volume: u32,
     next_dir: usize,
-    /// Whether operators have been told that the disks are full.
-    said_full: bool,
 }
 
 #[derive(Debug)]
@@ -204,6 +208,8 @@ impl Volumes {
             store_id,
             volume_size,
             reserve: Mutex::new(reserve),
+            spare: Vec::new(),
+            said_full: AtomicBool::new(false),
             files: RwLock::new(files),
             room: Mutex::new(room),
             buffers: Arc::default(),
@@ -215,11 +221,6 @@ impl Volumes {
     fn room(&self) -> MutexGuard<'_, Room> {
         // A panic while the room was held leaves it whole: every change is one assignment.
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Another part of each disk is free space that uploads may not touch.
-    pub fn set_reserve(&self, reserve: Reserve) {
-        *self.reserve.lock().unwrap_or_else(PoisonError::into_inner) = reserve;
     }
 
     /// The volume, while it exists.
@@ -249,22 +250,23 @@ impl Volumes {
         let len = sectors(len);
         let mut room = self.room();
         let mut last = StoreError::DiskFull;
-        for step in 0..self.dirs.len() {
+        // What is left of a disk whose room held back is spent is for what makes room.
+        for step in 0..if self.is_spent() { 0 } else { self.dirs.len() } {
             let dir = (room.next_dir + step) % self.dirs.len();
             match self.reserve_in(&mut room, dir, len) {
                 Ok((volume, extent)) => {
                     room.next_dir = (dir + 1) % self.dirs.len();
                     room.open.insert((extent.volume, extent.offset), extent.len);
-                    if std::mem::take(&mut room.said_full) {
-                        tracing::info!("there is room on the disks again; uploads are taken");
-                    }
                     return Ok(Reservation { volume, extent, owner: Arc::clone(self), kept: false });
                 }
                 Err(error) => last = error,
             }
         }
-        if matches!(last, StoreError::DiskFull) && !std::mem::replace(&mut room.said_full, true) {
-            tracing::error!("no disk has room above storage.reserve: uploads get 503 until there is some");
+        drop(room);
+        if matches!(last, StoreError::DiskFull)
+            && let Some(why) = self.no_room()
+        {
+            self.say(Some(&why));
         }
         Err(last)
     }
