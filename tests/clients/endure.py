@@ -4,7 +4,8 @@
                           often that start is killed too
     endure.py cuts N      N power cuts on ext4 at random moments under a server that goes on; each image that a cut left is
                           started on and held against the ledger. Every so often the server is killed at the same moment and
-                          the image takes its place, or the power is cut once more while the image is being recovered
+                          the image takes its place, or the power is cut once more while the image is being recovered, or
+                          the index is thrown away and made anew on the image
     endure.py start FILES seconds until ready with so many files, after a kill and after a cut
 
 `scripts/endure` builds what is needed and runs it. A run prints its seed; `--seed` begins with another.
@@ -31,7 +32,7 @@ from verify import Control, World, hold
 MODES = ("lose", "keep", "prefix", "subset", "torn", "any")
 DISK_MIB = 512
 # Every so many cuts, or kills, one of the other kinds.
-POWER_OFF, CUT_AGAIN, KILL_AGAIN = 20, 10, 10
+POWER_OFF, CUT_AGAIN, KILL_AGAIN, REBUILD = 20, 10, 10, 10
 
 
 def settings():
@@ -73,7 +74,7 @@ class Tally:
         self.what, self.began = what, time.monotonic()
         self.rounds, self.read, self.files = 0, 0, 0
         self.ready, self.cpu, self.mounts = [], [], []
-        self.modes, self.lost, self.torn, self.again, self.off = {}, 0, 0, 0, 0
+        self.modes, self.lost, self.torn, self.again, self.off, self.rebuilt = {}, 0, 0, 0, 0, 0
 
     def started(self, server):
         """Starts an appliance after a failure, and notes how long it took until it was ready."""
@@ -98,7 +99,7 @@ class Tally:
             "mib_read": self.read >> 20,
             **({"modes": self.modes, "writes_lost": self.lost, "writes_torn": self.torn} if self.modes else {}),
             "again_in_recovery": self.again,
-            **({"gone_on_from_the_cut": self.off} if self.modes else {}),
+            **({"gone_on_from_the_cut": self.off, "index_rebuilt": self.rebuilt} if self.modes else {}),
         }
 
 
@@ -183,7 +184,7 @@ def kills(count, seed, pause=(0.05, 0.5), patience=None):
         run.close()
 
 
-def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, disks=1, lie=False, every=(POWER_OFF, CUT_AGAIN)):
+def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, disks=1, lie=False, every=(POWER_OFF, CUT_AGAIN, REBUILD)):
     """`count` power cuts under load. `disks`: one for everything, or one for the index and the others for volumes; all lose
     their power at once. `lie`: they forget flushes, as no disk may; then this must fail."""
     tally = Tally("cuts")
@@ -231,6 +232,9 @@ def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, disks=1, lie
                             run.hold(second, world, since, until, tally)
                         finally:
                             second.kill()
+                        if number % every[2] == every[2] // 2 + 1:
+                            rebuild(run, second, world, since, until)
+                            tally.rebuilt += 1
                     power.remove(cut)
                     run.load.gate.set()
                 tally.mounts.append(image.seconds)
@@ -240,6 +244,18 @@ def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, disks=1, lie
         finally:
             second.discard()
             run.close()
+
+
+def rebuild(run, server, world, since, until):
+    """The index is lost too: what volumes and journal give back is held against the same moment."""
+    (server.data / "index.redb").unlink()
+    server.cli("index", "rebuild", timeout=120)
+    server.start()
+    try:
+        hold(run.ledger, world, server, since, until, since, run.dice)
+        check_is_clean(server)
+    finally:
+        server.kill()
 
 
 def cut_again(power, files, server, dice):

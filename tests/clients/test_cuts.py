@@ -46,9 +46,9 @@ def test_the_disk_keeps_what_was_synced_and_loses_what_was_not():
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("disks", [1, 3])
 def test_power_cuts_lose_nothing_that_was_acknowledged(disks):
-    report = endure.cuts(CUTS, 20140328, disks=disks, every=(4, 4))
+    report = endure.cuts(CUTS, 20140328, disks=disks, every=(4, 4, 4))
     print(report)
-    assert report["gone_on_from_the_cut"] == 1 and report["again_in_recovery"] == 2
+    assert report["gone_on_from_the_cut"] == 1 and report["again_in_recovery"] == 2 and report["index_rebuilt"] == 1
     assert report["rounds"] == CUTS and report["acknowledged"] > CUTS * 10, "the load was none"
 
 
