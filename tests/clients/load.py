@@ -537,7 +537,9 @@ class Load:
             while not self.over.is_set():
                 lane.turn(self.dice[lane.number])
                 lane.count += 1
-                self.gate.wait()
+                if not self.gate.is_set():
+                    self.gate.wait()
+                    lane.connect()  # a connection on which nothing happens is closed after a while
         except OSError as error:
             lane.count += 1
             if not self.server_may_go:
