@@ -17,6 +17,9 @@ use std::sync::Arc;
 use super::Limit;
 use log::Log;
 
+/// What the server preallocates: more than a round writes, and not all of a small disk.
+const FILE_BYTES: u64 = 8 << 30;
+
 /// The reference server in a process of its own, so that its CPU time can be told from the client's.
 pub(super) struct Reference {
     child: Child,
@@ -60,7 +63,7 @@ impl Drop for Reference {
 pub(super) fn run(dir: &Path, limit: Limit, buffered: bool) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     writeln!(io::stdout(), "{}", listener.local_addr()?)?;
-    let log = Arc::new(Log::create(dir, buffered)?);
+    let log = Arc::new(Log::create(dir, FILE_BYTES, buffered)?);
     std::thread::spawn(move || serve::serve(&listener, &log, limit));
     io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())

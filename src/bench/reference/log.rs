@@ -11,8 +11,6 @@ use rustix::fs::{FallocateFlags, Mode, OFlags};
 
 /// What `O_DIRECT` wants of addresses, offsets and lengths.
 pub(super) const ALIGN: usize = 4096;
-/// Round it goes when it is full; not all of a small disk.
-const FILE_BYTES: u64 = 8 << 30;
 /// As many buffers as one system call takes.
 const GROUP_MAX: usize = 512;
 
@@ -21,6 +19,8 @@ pub(super) struct Log {
     file: File,
     /// The same for reads by way of the page cache.
     cached: File,
+    /// So long it is; when it is full, it is written again from its front.
+    bytes: u64,
     end: AtomicU64,
     queue: Sender<Wait>,
 }
@@ -42,8 +42,8 @@ pub(super) struct Aligned {
 // === impl Log ===
 
 impl Log {
-    /// A file in `dir` that has no name any more, and the thread that writes it.
-    pub(super) fn create(dir: &Path, buffered: bool) -> io::Result<Self> {
+    /// A file of so many bytes in `dir` that has no name any more, and the thread that writes it.
+    pub(super) fn create(dir: &Path, bytes: u64, buffered: bool) -> io::Result<Self> {
         let path = dir.join(format!("kandian-bench-reference-{}", std::process::id()));
         let open = |flags| rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC | flags, Mode::RUSR | Mode::WUSR);
         let cached = File::from(open(OFlags::CREATE | OFlags::EXCL)?);
@@ -51,7 +51,7 @@ impl Log {
         let file = open(direct).or_else(|_| open(OFlags::empty())).map(File::from);
         std::fs::remove_file(&path)?;
         let file = file?;
-        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, FILE_BYTES) {
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
@@ -59,7 +59,7 @@ impl Log {
         let (queue, waiting) = channel();
         let writer = file.try_clone()?;
         std::thread::spawn(move || commit(&writer, &waiting));
-        Ok(Self { file, cached, end: AtomicU64::new(0), queue })
+        Ok(Self { file, cached, bytes, end: AtomicU64::new(0), queue })
     }
 
     /// The file, to be read.
@@ -70,9 +70,9 @@ impl Log {
     /// Room for so many bytes.
     pub(super) fn place(&self, len: u64) -> u64 {
         let len = len.next_multiple_of(ALIGN as u64);
-        let at = self.end.fetch_add(len, Ordering::Relaxed) % FILE_BYTES;
+        let at = self.end.fetch_add(len, Ordering::Relaxed) % self.bytes;
         // What would go over the end begins at the front; both ends stay within the file.
-        if at + len > FILE_BYTES { 0 } else { at }
+        if at + len > self.bytes { 0 } else { at }
     }
 
     /// Writes the beginning of a buffer now; it is durable with the next [`Log::sync`].

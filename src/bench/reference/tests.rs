@@ -18,7 +18,7 @@ fn what_was_put_comes_back_until_it_is_deleted_and_no_file_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let log = Arc::new(Log::create(dir.path(), buffered).unwrap());
+        let log = Arc::new(Log::create(dir.path(), 64 << 20, buffered).unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         std::thread::spawn(move || serve::serve(&listener, &log, limit));
         let threads: Vec<_> = (0..4_u8)
