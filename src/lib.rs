@@ -9,13 +9,15 @@
 //! books                → domain world
 //! store                → domain md5 world config telemetry vault
 //! engine               → domain wire world config telemetry vault books store
-//! http                 → domain telemetry
-//! s3 soap api          → domain md5 wire config telemetry http engine
+//! tls                  → domain world
+//! http                 → domain telemetry tls
+//! s3 api               → domain md5 wire config telemetry http engine
+//! soap                 → domain wire config telemetry http engine tls
 //! portal               → domain wire config telemetry http engine
-//! app                  → domain world config telemetry http engine s3 soap api portal
-//! cli                  → domain world config telemetry http engine api app sim bench
-//! sim                  → domain wire world http
-//! bench                → domain wire world http sim
+//! app                  → domain world config telemetry tls http engine s3 soap api portal
+//! cli                  → domain world config telemetry tls http engine api app sim bench
+//! sim                  → domain wire world http tls
+//! bench                → domain wire world http sim tls
 //! ```
 //!
 //! `s3`, `soap`, `api` and `portal` are faces of the engine and never see one another or the store. `sim` and `bench` are
@@ -38,6 +40,7 @@ pub mod sim;
 pub mod soap;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod vault;
 pub mod wire;
 pub mod world;

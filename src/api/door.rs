@@ -12,7 +12,7 @@ use super::table::Needs;
 use crate::domain::users::UserRefusal;
 use crate::domain::{Refusal, limits};
 use crate::engine::{Caller, Engine, Error, SignedIn};
-use crate::http::{Peer, SESSION_COOKIE, cookie};
+use crate::http::{Peer, Secured, cookie, session_cookie_name};
 
 /// What a request with the cookie carries beside it, so that no other site's page can have made it.
 pub(super) const FORM_TOKEN: &str = "x-form-token";
@@ -98,7 +98,8 @@ async fn ask(rule: &Rule, request: &Parts) -> Result<Asker, No> {
     if rule.needs == Needs::Nothing {
         return Ok(Asker { caller: None, session: None, from });
     }
-    let (token, is_cookie) = token(&request.headers).ok_or_else(nobody)?;
+    let (token, is_cookie) =
+        token(&request.headers, request.extensions.get::<Secured>().is_some()).ok_or_else(nobody)?;
     let signed = rule.engine.session(token).await?;
     if is_cookie && !matches!(request.method, Method::GET | Method::HEAD) {
         let sent = request.headers.get(FORM_TOKEN).map(http::HeaderValue::as_bytes);
@@ -114,12 +115,12 @@ async fn ask(rule: &Rule, request: &Parts) -> Result<Asker, No> {
 }
 
 /// The session's token, and whether it came as a cookie.
-fn token(headers: &HeaderMap) -> Option<(&str, bool)> {
+fn token(headers: &HeaderMap, secured: bool) -> Option<(&str, bool)> {
     if let Some(value) = headers.get(AUTHORIZATION) {
         // One way at a time: a bearer that is wrong is not made good by a cookie.
         let (kind, token) = value.to_str().ok()?.split_once(' ')?;
         return kind.eq_ignore_ascii_case("bearer").then_some((token.trim(), false));
     }
-    let found = cookie(headers, SESSION_COOKIE)?;
+    let found = cookie(headers, session_cookie_name(secured))?;
     (!found.is_empty() && found.len() <= limits::URL_BYTES_MAX).then_some((found, true))
 }

@@ -21,7 +21,7 @@ mod users;
 pub use client::{Client, Download, Failure};
 pub use routes::{Control, Reload, portal_router, router};
 pub use types::{
-    Acknowledge, AddUser, AuditRow, ChangePassword, ChooseFiles, Comment, DeleteChosen, KeyPair, LockFiles,
-    ModifyAccount, ModifyCallback, ModifySubAccount, ModifyUser, NameCamera, OncePassword, OpenAccount, OpenSubAccount,
-    OpenedAccount, ReloadReport, TestAlert, Urls,
+    Acknowledge, AddUser, AuditRow, CertificateView, ChangePassword, ChooseFiles, Comment, DeleteChosen, KeyPair,
+    LockFiles, ModifyAccount, ModifyCallback, ModifySubAccount, ModifyUser, NameCamera, OncePassword, OpenAccount,
+    OpenSubAccount, OpenedAccount, ReloadReport, TestAlert, Urls,
 };

@@ -35,7 +35,12 @@ fn document() -> Value {
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "kandian"},
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "kandian",
+                    "description": "__Host-kandian where the portal speaks TLS",
+                },
             },
             "schemas": {"No": {
                 "type": "object",

@@ -16,8 +16,8 @@ use super::door::{By, Door};
 use super::refusal::{No, json_response};
 use super::table;
 use super::types::{
-    AuditRow, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount, OpenedAccount,
-    ReloadReport, Urls,
+    AuditRow, CertificateView, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount,
+    OpenedAccount, ReloadReport, StatusView, Urls,
 };
 use crate::domain::ids::BadName;
 use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account};
@@ -35,6 +35,8 @@ pub struct Control {
     pub urls: Arc<dyn Fn() -> Urls + Send + Sync>,
     /// `None` on a closed store.
     pub reload: Option<Reload>,
+    /// What the listeners show now.
+    pub certificates: Arc<dyn Fn() -> Vec<CertificateView> + Send + Sync>,
 }
 
 pub(super) type Answered = Result<Response<Body>, No>;
@@ -249,7 +251,8 @@ pub(super) async fn sub_account_key(
 }
 
 pub(super) async fn status(State(control): State<Control>, By(caller): By) -> Answered {
-    ok(&control.engine.status(&caller).await?)
+    let status = control.engine.status(&caller).await?;
+    ok(&StatusView { status, certificates: (control.certificates)() })
 }
 
 pub(super) async fn list_alerts(State(control): State<Control>, By(caller): By, RawQuery(query): RawQuery) -> Answered {

@@ -379,6 +379,34 @@ pub struct AuditRow {
     pub entry: crate::engine::AuditEntry,
 }
 
+/// The state of the box, with what its listeners show.
+#[derive(Serialize)]
+pub(super) struct StatusView {
+    #[serde(flatten)]
+    pub(super) status: crate::engine::Status,
+    /// One for each listener that speaks TLS.
+    pub(super) certificates: Vec<CertificateView>,
+}
+
+/// A certificate that a listener shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CertificateView {
+    /// `s3`, `soap`, `portal` or `metrics`.
+    pub listener: String,
+    /// `file` or `self-signed`.
+    pub from: &'static str,
+    /// SHA-256, `AB:CD:…`.
+    pub fingerprint: String,
+    /// Hosts and addresses that it is for.
+    pub names: Vec<String>,
+    /// Not to be believed before, ms since 1970.
+    pub valid_from_ms: i64,
+    /// Not to be believed after, ms since 1970.
+    pub valid_until_ms: i64,
+    /// What is wrong with it, or soon will be.
+    pub warning: Option<String>,
+}
+
 /// What a reload did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {

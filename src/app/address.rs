@@ -1,15 +1,20 @@
 //! What clients are told: the addresses that the listeners really have.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::api::Urls;
-use crate::config::Config;
+use crate::config::{Config, Tls};
 
 /// The public URLs: as configured, or from where the listeners are.
 pub(super) fn public_urls(config: &Config, s3: SocketAddr, soap: SocketAddr) -> Urls {
-    let told =
-        |url: &Option<String>, at: SocketAddr| url.clone().unwrap_or_else(|| format!("http://{}", reachable(at)));
-    Urls { s3: told(&config.s3.public_url, s3), soap: told(&config.soap.public_url, soap) }
+    let told = |url: &Option<String>, tls: &Tls, at: SocketAddr| {
+        url.clone().unwrap_or_else(|| format!("{}://{}", tls.scheme(), reachable(at)))
+    };
+    Urls {
+        s3: told(&config.s3.public_url, &config.s3.tls, s3),
+        soap: told(&config.soap.public_url, &config.soap.tls, soap),
+    }
 }
 
 /// The address itself; for one that means "all", the machine's first that is not loopback.
@@ -32,25 +37,47 @@ fn routed() -> Option<IpAddr> {
 
 /// A machine without a default route still knows its own addresses.
 fn local() -> Option<IpAddr> {
-    first_local(&std::fs::read_to_string("/proc/net/fib_trie").ok()?).map(IpAddr::V4)
+    all_local(&std::fs::read_to_string("/proc/net/fib_trie").ok()?).first().copied().map(IpAddr::V4)
 }
 
-/// The first host address of the kernel's routing table that is not loopback: a line with an
-/// address, followed by one that says `/32 host LOCAL`.
-fn first_local(trie: &str) -> Option<Ipv4Addr> {
-    let mut last = None;
+/// The host addresses of the kernel's routing table that are not loopback: a line with an address, followed by one that
+/// says `/32 host LOCAL`.
+fn all_local(trie: &str) -> Vec<Ipv4Addr> {
+    let (mut last, mut all) = (None, Vec::new());
     for line in trie.lines() {
         let line = line.trim();
         if let Some(address) = line.strip_prefix("|-- ") {
             last = address.parse::<Ipv4Addr>().ok();
         } else if line.contains("/32 host LOCAL") {
-            match last {
-                Some(ip) if !ip.is_loopback() && !ip.is_unspecified() => return Some(ip),
-                _ => {}
-            }
+            all.extend(last.filter(|ip| !ip.is_loopback() && !ip.is_unspecified()));
         }
     }
-    None
+    all
+}
+
+/// The addresses of the kernel's list that others can call: 32 digits, then four more fields and the interface.
+fn all_local_v6(list: &str) -> Vec<Ipv6Addr> {
+    let digits = list.lines().filter_map(|line| line.split_whitespace().next());
+    let all = digits.filter_map(|digits| u128::from_str_radix(digits, 16).ok()).map(Ipv6Addr::from);
+    all.filter(|ip| !ip.is_loopback() && !ip.is_unicast_link_local()).collect()
+}
+
+/// Every name and address that somebody on this machine or beside it may call it by.
+pub(super) fn machine_names() -> BTreeSet<String> {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let mut names: BTreeSet<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into();
+    names.insert(read("/proc/sys/kernel/hostname").trim().to_ascii_lowercase());
+    names.extend(all_local(&read("/proc/net/fib_trie")).iter().map(ToString::to_string));
+    names.extend(all_local_v6(&read("/proc/net/if_inet6")).iter().map(ToString::to_string));
+    names.extend(routed().map(|ip| ip.to_string()));
+    names
+}
+
+/// The host of a public URL, an address of IPv6 without its brackets.
+pub(super) fn public_host(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.host()?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -62,8 +89,12 @@ mod tests {
         let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     +-- 127.0.0.0/8 2 0 2\n\
                     \x20          |-- 127.0.0.1\n              /32 host LOCAL\n        |-- 10.1.2.0\n           /24 link UNICAST\n\
                     \x20          |-- 10.1.2.3\n              /32 host LOCAL\n";
-        assert_eq!(first_local(trie), Some(Ipv4Addr::new(10, 1, 2, 3)));
-        assert_eq!(first_local(""), None);
+        assert_eq!(all_local(trie), [Ipv4Addr::new(10, 1, 2, 3)]);
+        assert!(all_local("").is_empty());
+        let list = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                    fe800000000000000000000000000001 02 40 20 80     eth0\n\
+                    20010db8000000000000000000000007 02 40 00 80     eth0\n";
+        assert_eq!(all_local_v6(list).iter().map(ToString::to_string).collect::<Vec<_>>(), ["2001:db8::7"]);
     }
 
     #[test]
@@ -73,6 +104,11 @@ mod tests {
             public_urls(&config, SocketAddr::from(([127, 0, 0, 1], 40001)), SocketAddr::from(([0, 0, 0, 0], 9001)));
         assert_eq!(urls.s3, "http://127.0.0.1:40001");
         assert!(urls.soap.ends_with(":9001") && !urls.soap.contains("0.0.0.0"), "{}", urls.soap);
+        let config = Config { s3: crate::config::S3 { tls: Tls::SelfSigned, ..config.s3 }, ..config };
+        assert_eq!(
+            public_urls(&config, ([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()).s3,
+            "https://127.0.0.1:1"
+        );
         assert_eq!(reachable("[::1]:5".parse().expect("right")).to_string(), "[::1]:5");
     }
 }

@@ -1,6 +1,8 @@
 //! The composition root: the only room that knows all the others.
 
 mod address;
+mod certificates;
+mod notify;
 mod pages;
 mod ready;
 mod reload;
@@ -13,8 +15,8 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use crate::api::{self, Urls};
-use crate::config::{Config, Problems, Written, parse};
+use crate::api::{self, CertificateView, Urls};
+use crate::config::{Config, Places, Problems, Written, parse_with_places};
 use crate::engine::{self, Engine};
 
 pub use crate::engine::RebuildReport;
@@ -55,8 +57,18 @@ impl Source {
         self.file.clone().or_else(|| default.exists().then(|| default.to_owned()))
     }
 
-    /// Reads and checks.
+    /// Reads and checks. The certificates that it names are the server's to read: a command beside it does without.
     pub fn load(&self) -> Result<Config, BadSource> {
+        self.load_with_places().map(|(config, _)| config)
+    }
+
+    /// As [`Source::load`], with what the files of the certificates say.
+    pub fn check(&self) -> Result<Vec<CertificateView>, BadSource> {
+        let (config, places) = self.load_with_places()?;
+        Ok(certificates::look(&crate::world::os::world(), &config, &places)?)
+    }
+
+    fn load_with_places(&self) -> Result<(Config, Places), BadSource> {
         let file = match self.path() {
             None => None,
             Some(path) => match std::fs::read_to_string(&path) {
@@ -64,8 +76,18 @@ impl Source {
                 Err(error) => return Err(BadSource::File { path: path.display().to_string(), error }),
             },
         };
-        Ok(parse(&Written { file, data: self.data.clone(), sets: self.sets.clone() })?)
+        Ok(parse_with_places(&Written { file, data: self.data.clone(), sets: self.sets.clone() })?)
     }
+}
+
+/// The self-signed certificate as PEM, without its key; `None` where none was made.
+pub fn self_signed_pem(config: &Config) -> Result<Option<String>, String> {
+    let file = certificates::self_signed_file(config);
+    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let pem = crate::world::disk::read_file(&*crate::world::os::world().disk, &file).map_err(|error| wrong(&error))?;
+    let Some(pem) = pem.map(zeroize::Zeroizing::new) else { return Ok(None) };
+    let identity = crate::tls::Identity::from_pem(&pem, &pem).map_err(|bad| wrong(&bad))?;
+    Ok(Some(identity.to_pem()))
 }
 
 /// The control socket of a data directory.
@@ -78,11 +100,22 @@ pub async fn open_closed(config: &Config) -> Result<(Engine, Router), engine::Er
     let urls = address::public_urls(config, config.s3.listen, config.soap.listen);
     let (engine_urls, engine_config) = (urls.clone(), config.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        seam::open(crate::world::os::world(), &engine_config, engine_urls, seam::courier())
+        // Nothing is delivered from a closed store but a test that somebody asks for.
+        let trust = crate::tls::Trust::of_system_and(engine_config.alerts.ca.as_deref());
+        let trust = trust.map_err(|bad| engine::Error::Broken(bad.to_string().into()))?;
+        seam::open(crate::world::os::world(), &engine_config, engine_urls, Arc::new(seam::courier(trust)))
     });
     let engine = opened.await.map_err(|error| engine::Error::Broken(error.to_string().into()))??;
     let told = move || -> Urls { urls.clone() };
-    let control = api::Control { engine: engine.clone(), urls: Arc::new(told), reload: None };
+    let shown = config.clone();
+    let certificates =
+        move || certificates::look(&crate::world::os::world(), &shown, &Places::default()).unwrap_or_default();
+    let control = api::Control {
+        engine: engine.clone(),
+        urls: Arc::new(told),
+        reload: None,
+        certificates: Arc::new(certificates),
+    };
     Ok((engine, api::router(control)))
 }
 

@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
+use super::certificates::{self, Shown};
 use super::{Source, address, seam};
-use crate::api::{ReloadReport, Urls};
+use crate::api::{CertificateView, ReloadReport, Urls};
 use crate::config::{Config, changed};
 use crate::engine::Engine;
-use crate::http::LiveRouter;
+use crate::http::{LiveRouter, LiveTls};
+use crate::soap::SoapCourier;
 use crate::telemetry::LogLevel;
+use crate::tls::Trust;
+use crate::world::World;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
 const NEED_RESTART: [&str; 12] = [
@@ -37,20 +41,31 @@ pub(super) struct Live {
     pub(super) log: LogLevel,
     pub(super) s3_at: SocketAddr,
     pub(super) soap_at: SocketAddr,
+    pub(super) world: World,
+    /// In the order of [`certificates::PLANES`].
+    pub(super) doors: [LiveTls; 4],
+    pub(super) shown: Mutex<Shown>,
+    pub(super) courier: SoapCourier,
 }
 
 impl Live {
     /// Reads the configuration again. A bad one changes nothing.
     pub(super) fn reload(&self) -> Result<ReloadReport, String> {
-        let written = self.source.load().map_err(|bad| bad.to_string())?;
+        let (written, places) = self.source.load_with_places().map_err(|bad| bad.to_string())?;
+        let brought = certificates::read(&written, &places).map_err(|bad| bad.to_string())?;
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
         let (needs_restart, applied): (Vec<_>, Vec<_>) =
             changed(&config, &written).into_iter().partition(|key| NEED_RESTART.contains(key));
         let new = keep_fixed(&config, written);
-        self.apply(&config, &new);
+        let mut shown = brought.shown;
+        certificates::add_self_signed(&self.world, &new, &mut shown).map_err(|bad| bad.to_string())?;
+        self.apply(&config, &new, brought.trust);
+        let others = self.show(shown);
         *config = new;
-        let owned = |keys: Vec<&str>| keys.into_iter().map(str::to_owned).collect();
-        let report = ReloadReport { applied: owned(applied), needs_restart: owned(needs_restart) };
+        let owned = |keys: Vec<&str>| -> Vec<String> { keys.into_iter().map(str::to_owned).collect() };
+        let mut report = ReloadReport { applied: owned(applied), needs_restart: owned(needs_restart) };
+        // A file of the same name may hold another certificate.
+        report.applied.extend(others.into_iter().filter(|key| !report.applied.contains(key)).collect::<Vec<_>>());
         tracing::info!(applied = ?report.applied, needs_restart = ?report.needs_restart, "configuration reloaded");
         Ok(report)
     }
@@ -66,7 +81,48 @@ impl Live {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).shutdown_grace
     }
 
-    fn apply(&self, old: &Config, new: &Config) {
+    /// What each listener shows, for operators.
+    pub(super) fn certificates(&self) -> Vec<CertificateView> {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        certificates::views(&config, &shown, self.world.clock.now())
+    }
+
+    /// Renews a certificate of our own that ends soon.
+    pub(super) fn renew(&self) {
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match certificates::add_self_signed(&self.world, &config, &mut shown) {
+            Ok(()) => drop(self.show(shown)),
+            Err(error) => tracing::error!(%error, "the self-signed certificate was not looked after"),
+        }
+    }
+
+    /// Tells the log of certificates that have ended or will soon.
+    pub(super) fn warn_of_certificates(&self) {
+        for CertificateView { listener, fingerprint, warning, .. } in self.certificates() {
+            if let Some(warning) = warning {
+                tracing::warn!(listener, fingerprint, "the certificate {warning}");
+            }
+        }
+    }
+
+    /// Shows these from now on; gives the keys of those that are others. Connections that are open keep theirs.
+    fn show(&self, new: Shown) -> Vec<String> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = certificates::changed(&shown, &new);
+        for ((door, old), new) in self.doors.iter().zip(shown.iter()).zip(&new) {
+            // The same one goes on, with the tickets that it gave out.
+            if old != new {
+                door.replace(new.as_ref().map(crate::tls::Identity::acceptor));
+            }
+        }
+        *shown = new;
+        others
+    }
+
+    fn apply(&self, old: &Config, new: &Config, trust: Trust) {
+        self.courier.believe(trust);
         if old.log.level != new.log.level {
             self.log.set(&new.log.level);
         }

@@ -8,6 +8,7 @@ use crate::api::Urls;
 use crate::config::{self, Config};
 use crate::engine::{self, Courier, Engine, Error, PublicUrls};
 use crate::soap::{SoapCourier, SoapSettings};
+use crate::tls::Trust;
 use crate::world::World;
 
 fn public(urls: Urls) -> PublicUrls {
@@ -15,8 +16,8 @@ fn public(urls: Urls) -> PublicUrls {
 }
 
 /// What sends the alerts of section 8.
-pub(super) fn courier() -> Arc<dyn Courier> {
-    Arc::new(SoapCourier::new())
+pub(super) fn courier(trust: Trust) -> SoapCourier {
+    SoapCourier::new(trust)
 }
 
 /// Opens the engine. Blocks.

@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::certificates;
+use super::notify;
 use super::pages::{Health, monitoring};
 use super::ready::{Listening, announce, listen_json, take_back};
 use super::reload::Live;
@@ -20,9 +22,10 @@ use super::{Source, address, control_socket, seam};
 use crate::api;
 use crate::config::Config;
 use crate::domain::GigabyteSize;
-use crate::http::{Limits, LiveRouter, serve as serve_plane};
+use crate::http::{Door, Limits, LiveRouter, LiveTls, serve as serve_plane};
 use crate::portal;
 use crate::telemetry::{LogLevel, Metrics};
+use crate::world::World;
 use crate::world::os::world;
 
 /// What a running server is told from outside.
@@ -91,6 +94,11 @@ pub async fn serve_until(
     if UnixStream::connect(&socket).await.is_ok() {
         return Err(format!("a server is running on {} already", data_dir.display()));
     }
+    let (read_source, read_world, read_config) = (source.clone(), world.clone(), config.clone());
+    let certificates = tokio::task::spawn_blocking(move || load_certificates(&read_source, &read_world, &read_config));
+    let (shown, trust) = certificates.await.map_err(|error| error.to_string())??;
+    let doors = shown.each_ref().map(|identity| LiveTls::new(identity.as_ref().map(crate::tls::Identity::acceptor)));
+    let [s3_door, soap_door, portal_door, metrics_door] = doors.clone();
     let listeners = bind(&config).await?;
     let at = listeners.addresses().map_err(|error| error.to_string())?;
     let urls = address::public_urls(&config, at.s3, at.soap);
@@ -107,7 +115,7 @@ pub async fn serve_until(
     // Monitoring is there from the first moment to the last: a long recovery is not a silence.
     let limits = Limits { grace: std::time::Duration::from_secs(1), ..Limits::default() };
     let monitor = tokio::spawn(serve_plane(
-        listeners.metrics,
+        Door::new(listeners.metrics, metrics_door),
         monitoring(health.clone()),
         limits,
         Arc::clone(&metrics.metrics),
@@ -115,8 +123,9 @@ pub async fn serve_until(
     ));
 
     let (open_world, open_config, open_urls) = (world.clone(), config.clone(), urls.clone());
-    let opened =
-        tokio::task::spawn_blocking(move || seam::open(open_world, &open_config, open_urls, seam::courier())).await;
+    let courier = seam::courier(trust);
+    let delivers = Arc::new(courier.clone());
+    let opened = tokio::task::spawn_blocking(move || seam::open(open_world, &open_config, open_urls, delivers)).await;
     let engine = match opened {
         Ok(Ok(engine)) => engine,
         Ok(Err(error)) => return Err(format!("cannot open the store in {}: {error}", data_dir.display())),
@@ -143,12 +152,22 @@ pub async fn serve_until(
         log,
         s3_at: at.s3,
         soap_at: at.soap,
+        world: world.clone(),
+        doors,
+        shown: Mutex::new(shown),
+        courier,
     });
     let limits = Limits { grace: live.grace(), ..Limits::default() };
-    planes.spawn(serve_plane(listeners.s3, s3, limits, Arc::clone(&metrics.s3), drain.clone()));
-    planes.spawn(serve_plane(listeners.soap, soap, limits, Arc::clone(&metrics.soap), drain.clone()));
+    planes.spawn(serve_plane(Door::new(listeners.s3, s3_door), s3, limits, Arc::clone(&metrics.s3), drain.clone()));
     planes.spawn(serve_plane(
-        listeners.portal,
+        Door::new(listeners.soap, soap_door),
+        soap,
+        limits,
+        Arc::clone(&metrics.soap),
+        drain.clone(),
+    ));
+    planes.spawn(serve_plane(
+        Door::new(listeners.portal, portal_door),
         portal_router(&live, zone_minutes, gigabyte),
         limits,
         Arc::clone(&metrics.portal),
@@ -164,11 +183,13 @@ pub async fn serve_until(
     planes.close();
     announce(engine.disk(), &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
     health.ready.store(true, Ordering::Release);
-    say(at, &urls, setup_code.as_deref());
+    say(at, &live, setup_code.as_deref());
+    notify::tell(notify::READY);
 
     let outcome = run(&live, &engine, &mut told).await;
 
     tracing::info!("stopping");
+    notify::tell(notify::STOPPING);
     health.ready.store(false, Ordering::Release);
     let removed = take_back(&*world.disk, &announced).and_then(|()| take_back(&*world.disk, &socket));
     drain.cancel();
@@ -180,10 +201,39 @@ pub async fn serve_until(
     outcome
 }
 
+/// How often certificates are looked at: a box whose clock was wrong at its start has a good one soon after.
+const CERTIFICATES_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// What each listener shows and whom we believe; the error names the line.
+fn load_certificates(
+    source: &Source,
+    world: &World,
+    config: &Config,
+) -> Result<(certificates::Shown, crate::tls::Trust), String> {
+    // Only for where the keys are written: what holds was read before.
+    let places = source.load_with_places().map(|(_, places)| places).unwrap_or_default();
+    let brought = certificates::read(config, &places).map_err(|bad| bad.to_string())?;
+    let mut shown = brought.shown;
+    certificates::add_self_signed(world, config, &mut shown).map_err(|bad| bad.to_string())?;
+    Ok((shown, brought.trust))
+}
+
 /// Until the end; `Err` where the store has stopped.
 async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Receiver<Stop>) -> Result<(), String> {
+    let mut hourly = tokio::time::interval(CERTIFICATES_EVERY);
+    let mut hours = 0u64;
+    let watched = notify::alive_every();
+    let mut alive = tokio::time::interval(watched.unwrap_or(CERTIFICATES_EVERY));
     loop {
         tokio::select! {
+            _ = alive.tick(), if watched.is_some() => notify::tell(notify::ALIVE),
+            _ = hourly.tick() => {
+                live.renew();
+                if hours.is_multiple_of(24) {
+                    live.warn_of_certificates();
+                }
+                hours = hours.wrapping_add(1);
+            }
             reason = engine.failed() => {
                 tracing::error!(reason, "the store has stopped");
                 return Err("the store has stopped after an I/O error; the log says which".to_owned());
@@ -212,11 +262,12 @@ fn portal_router(live: &Arc<Live>, zone_minutes: i32, gigabyte: GigabyteSize) ->
 
 /// What the JSON API works on.
 fn control(live: &Arc<Live>) -> api::Control {
-    let (urls, reload) = (Arc::clone(live), Arc::clone(live));
+    let (urls, reload, shown) = (Arc::clone(live), Arc::clone(live), Arc::clone(live));
     api::Control {
         engine: live.engine.clone(),
         urls: Arc::new(move || urls.urls()),
         reload: Some(Arc::new(move || reload.reload())),
+        certificates: Arc::new(move || shown.certificates()),
     }
 }
 
@@ -261,20 +312,31 @@ fn bind_control(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Says where everything is and, while nobody can sign in to the portal, how the first one does.
-fn say(at: Listening, urls: &api::Urls, setup_code: Option<&str>) {
+fn say(at: Listening, live: &Live, setup_code: Option<&str>) {
     use std::io::Write;
+    let (urls, certificates) = (live.urls(), live.certificates());
+    let scheme = |plane: &str| if certificates.iter().any(|one| one.listener == plane) { "https" } else { "http" };
+    let (portal, metrics) = (scheme("portal"), scheme("metrics"));
     let mut out = std::io::stdout().lock();
     let lines = [
         format!("看店云存储已就绪 / kandian {} is ready", env!("CARGO_PKG_VERSION")),
         format!("  摄像机与手机 / cameras and phones (S3)  {}  ({})", at.s3, urls.s3),
         format!("  平台接口     / platform (SOAP)          {}  ({})", at.soap, urls.soap_service()),
-        format!("  管理门户     / portal                   http://{}/", at.portal),
-        format!("  监控指标     / metrics                  http://{}/metrics", at.metrics),
+        format!("  管理门户     / portal                   {portal}://{}/", at.portal),
+        format!("  监控指标     / metrics                  {metrics}://{}/metrics", at.metrics),
     ];
     let first = setup_code.map(|code| {
-        format!("  首次登录     / first sign-in            http://{}/setup  设置码 / setup code: {code}", at.portal)
+        format!("  首次登录     / first sign-in            {portal}://{}/setup  设置码 / setup code: {code}", at.portal)
     });
-    for line in lines.into_iter().chain(first) {
+    let mut shown: Vec<_> = certificates.iter().map(|one| (&one.fingerprint, one.from)).collect();
+    shown.sort_unstable();
+    shown.dedup();
+    let shown = shown.into_iter().map(|(fingerprint, from)| {
+        let listeners = certificates.iter().filter(|one| one.fingerprint == *fingerprint);
+        let listeners = listeners.map(|one| one.listener.as_str()).collect::<Vec<_>>().join(", ");
+        format!("  证书         / certificate              {listeners} ({from}): SHA-256 {fingerprint}")
+    });
+    for line in lines.into_iter().chain(first).chain(shown) {
         // A closed stdout is no reason not to serve.
         let _ = writeln!(out, "{line}");
     }

@@ -1,11 +1,14 @@
 //! One keep-alive connection of plain HTTP/1.1 on blocking sockets: as few system calls and copies as there can be,
 //! because client and server share the machine.
 //!
-//! Absent: TLS, redirects, retries, pipelining.
+//! Absent: redirects, retries, pipelining.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
+
+use crate::sim::client::told;
+use crate::tls::{BlockingStream, MaybeTls, Trust};
 
 /// No server that works takes longer for one read or write.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -18,7 +21,9 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 /// A connection that is made when it is needed and kept while the server keeps it.
 pub(super) struct Connection {
     address: String,
-    stream: Option<TcpStream>,
+    /// With https: whom to trust, and what the server is called.
+    tls: Option<(Trust, String)>,
+    stream: Option<MaybeTls<TcpStream, BlockingStream>>,
     buffer: Vec<u8>,
     /// What was received and not yet used: `buffer[start..end]`.
     start: usize,
@@ -39,9 +44,10 @@ enum Body {
 
 impl Connection {
     /// A connection to `host:port` that is not made yet.
-    pub(super) fn new(address: &str) -> Self {
+    pub(super) fn new(address: &str, tls: Option<(Trust, String)>) -> Self {
         Self {
             address: address.to_owned(),
+            tls,
             stream: None,
             buffer: vec![0; BUFFER],
             start: 0,
@@ -61,7 +67,10 @@ impl Connection {
                 stream.set_read_timeout(Some(TIMEOUT))?;
                 stream.set_write_timeout(Some(TIMEOUT))?;
                 (self.start, self.end) = (0, 0);
-                none.insert(stream)
+                none.insert(match &self.tls {
+                    None => MaybeTls::Plain(stream),
+                    Some((trust, name)) => MaybeTls::Tls(Box::new(trust.connect_blocking(name, stream).map_err(told)?)),
+                })
             }
         };
         let (mut head, mut body) = (head, body);
@@ -74,7 +83,8 @@ impl Connection {
             head = &head[of_head..];
             body = &body[sent - of_head..];
         }
-        stream.write_all(body)
+        stream.write_all(body)?;
+        stream.flush()
     }
 
     /// The status of the answer. Its body has to be read before the next request.
@@ -225,7 +235,7 @@ mod tests {
                 stream.write_all(piece).unwrap();
             }
         });
-        let mut connection = Connection::new(&address);
+        let mut connection = Connection::new(&address, None);
         connection.send(b"head", b"").unwrap();
         connection
     }

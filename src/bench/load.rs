@@ -183,7 +183,7 @@ impl<'a> Worker<'a> {
     fn new(load: &'a Load) -> Self {
         Self {
             load,
-            connection: Connection::new(&load.target.address),
+            connection: Connection::new(&load.target.address, load.target.tls.clone()),
             heads: Heads::new(load.target.identity.clone(), Arc::new(os::SystemClock)),
             payload: Payload::new(&load.pattern, load.run, load.size),
             head: Vec::new(),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::sim::client::units;
+use crate::sim::client::{TrustOptions, units};
 use curve::Curve;
 use load::Load;
 use own_server::OwnServer;
@@ -61,6 +61,12 @@ pub struct BenchOptions {
     /// Start a server for the run, in a temporary directory
     #[arg(long = "self", conflicts_with = "endpoint")]
     pub own: bool,
+    /// The server that is started speaks TLS, with a certificate of its own
+    #[arg(long, conflicts_with = "endpoint")]
+    pub tls: bool,
+    /// Whom to trust
+    #[command(flatten)]
+    pub trust: TrustOptions,
     /// Access key
     #[arg(long, value_name = "AK", requires = "endpoint")]
     pub access_key: Option<String>,
@@ -157,8 +163,8 @@ pub async fn run(options: BenchOptions) -> io::Result<()> {
     let (target, _own) = match &options.endpoint {
         Some(endpoint) => (Target::given(&options, endpoint)?, None),
         None => {
-            let (binary, at, space) = (options.server_binary.clone(), dir.clone(), options.space);
-            let started = tokio::task::spawn_blocking(move || OwnServer::start(binary, &at, space));
+            let (binary, at, space, tls) = (options.server_binary.clone(), dir.clone(), options.space, options.tls);
+            let started = tokio::task::spawn_blocking(move || OwnServer::start(binary, &at, space, tls));
             let server = started.await.map_err(io::Error::other)??;
             (Target::own(&options, &server, &dir).await?, Some(server))
         }

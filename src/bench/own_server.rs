@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::domain::Secret;
 use crate::sim::client::{Endpoint, Platform};
+use crate::tls::Trust;
 
 const START: Duration = Duration::from_secs(30);
 const ACCOUNT: &str = "bench";
@@ -26,11 +27,11 @@ struct Home(PathBuf);
 
 impl OwnServer {
     /// Starts a server under `dir` and opens an account of this many GB.
-    pub(super) fn start(binary: Option<PathBuf>, dir: &Path, space: u32) -> io::Result<Self> {
+    pub(super) fn start(binary: Option<PathBuf>, dir: &Path, space: u32, tls: bool) -> io::Result<Self> {
         let binary = binary.map_or_else(std::env::current_exe, Ok)?;
         let home = Home::make(dir)?;
         let config = home.0.join("appliance.toml");
-        std::fs::write(&config, configuration(&home.0)?)?;
+        std::fs::write(&config, configuration(&home.0, tls)?)?;
         let log = File::create(home.0.join("log"))?;
         let child = Command::new(&binary)
             .args(["serve", "--config"])
@@ -70,7 +71,8 @@ impl OwnServer {
             let missing = || io::Error::other(format!("`account open` answers without {name}"));
             self.account.get(name).and_then(Value::as_str).ok_or_else(missing)
         };
-        Ok(Platform::new(Endpoint::parse(field("soap_url")?)?, ACCOUNT, Secret::new(field("password")?)))
+        let trust = Trust::anybody().map_err(io::Error::other)?;
+        Ok(Platform::new(Endpoint::parse(field("soap_url")?)?, ACCOUNT, Secret::new(field("password")?), trust))
     }
 }
 
@@ -96,7 +98,7 @@ fn open_account(binary: &Path, config: &Path, space: u32) -> io::Result<Value> {
 }
 
 /// `appliance.toml`. A path as JSON writes it is a string of TOML as well.
-fn configuration(home: &Path) -> io::Result<String> {
+fn configuration(home: &Path, tls: bool) -> io::Result<String> {
     let text = |path: PathBuf| serde_json::to_string(&path).map_err(io::Error::other);
     let listeners: String = ["soap", "portal", "metrics"]
         .iter()
@@ -104,9 +106,10 @@ fn configuration(home: &Path) -> io::Result<String> {
         .collect();
     Ok(format!(
         "[storage]\ndata_dir = {}\nvolumes = [{}]\n\
-         [s3]\nlisten = \"127.0.0.1:0\"\nallow_delete = true\n{listeners}",
+         [s3]\nlisten = \"127.0.0.1:0\"\nallow_delete = true\ntls = \"{}\"\n{listeners}",
         text(home.join("data"))?,
         text(home.join("data/volumes"))?,
+        if tls { "self-signed" } else { "off" },
     ))
 }
 
@@ -147,7 +150,7 @@ mod tests {
 
     #[test]
     fn the_configuration_is_toml_whatever_the_path() {
-        let toml: toml::Table = configuration(Path::new("/tmp/a \"b\"\\看")).unwrap().parse().unwrap();
+        let toml: toml::Table = configuration(Path::new("/tmp/a \"b\"\\看"), false).unwrap().parse().unwrap();
         assert_eq!(toml["storage"]["data_dir"].as_str(), Some("/tmp/a \"b\"\\看/data"));
         for section in ["s3", "soap", "portal", "metrics"] {
             assert_eq!(toml[section]["listen"].as_str(), Some("127.0.0.1:0"));
@@ -159,7 +162,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let script = "case $1 in serve) mkdir -p \"${3%/*}/data\"; echo {} > \"${3%/*}/data/listen.json\"; exec sleep 60;; \
                       *) echo '{\"password\":\"p\",\"soap_url\":\"http://127.0.0.1:1/s\"}';; esac";
-        let server = OwnServer::start(Some(program(dir.path(), script)), dir.path(), 1).unwrap();
+        let server = OwnServer::start(Some(program(dir.path(), script)), dir.path(), 1, false).unwrap();
         assert!(server.platform().is_ok());
         let process = format!("/proc/{}", server.pid());
         assert!(Path::new(&process).exists());
@@ -172,7 +175,7 @@ mod tests {
     fn a_server_that_does_not_start_says_why_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let broken = program(dir.path(), "echo the disk is upside down >&2; exit 3");
-        let error = OwnServer::start(Some(broken), dir.path(), 1).err().unwrap().to_string();
+        let error = OwnServer::start(Some(broken), dir.path(), 1, false).err().unwrap().to_string();
         assert!(error.contains("the disk is upside down"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }

@@ -8,11 +8,14 @@ use super::own_server::OwnServer;
 use super::request::{Identity, Signing};
 use crate::domain::{BucketName, Secret};
 use crate::sim::client::Endpoint;
+use crate::tls::Trust;
 
 /// A server, and as whom it is called.
 pub(super) struct Target {
     /// `host:port`, to connect to.
     pub(super) address: String,
+    /// With https: whom to trust, and what it is called.
+    pub(super) tls: Option<(Trust, String)>,
     pub(super) identity: Identity,
     pub(super) bucket: String,
     /// Its processes, where they are on this machine.
@@ -32,7 +35,9 @@ impl Target {
         };
         let bucket: BucketName = bucket.parse().map_err(io::Error::other)?;
         let endpoint = Endpoint::parse(endpoint)?;
+        let tls = if endpoint.is_secured() { Some((options.trust.trust()?, endpoint.name().to_owned())) } else { None };
         Ok(Self {
+            tls,
             address: endpoint.address().to_owned(),
             identity: Identity {
                 host: endpoint.host().to_owned(),
@@ -50,7 +55,14 @@ impl Target {
     /// A new sub-account of this many GB on a server of our own.
     pub(super) async fn own(options: &BenchOptions, server: &OwnServer, dir: &Path) -> io::Result<Self> {
         let sub_account = server.platform()?.open_sub_account(options.space).await?;
+        // A server that we have started ourselves is the one that answers.
+        let tls = if sub_account.s3.is_secured() {
+            Some((Trust::anybody().map_err(io::Error::other)?, sub_account.s3.name().to_owned()))
+        } else {
+            None
+        };
         Ok(Self {
+            tls,
             address: sub_account.s3.address().to_owned(),
             identity: Identity {
                 host: sub_account.s3.host().to_owned(),
@@ -76,6 +88,7 @@ impl Target {
                 signing: options.signing,
             },
             address,
+            tls: None,
             bucket: "reference".to_owned(),
             pids: vec![pid],
             dir: Some(dir.to_owned()),

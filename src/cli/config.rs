@@ -11,7 +11,7 @@ use crate::config::{to_json, to_toml};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Tell of everything that is wrong with the configuration; exit code 1 where anything is
+    /// Tell of everything that is wrong with the configuration and the files it names; exit code 1 where anything is
     Check(Json),
     /// The configuration that holds
     Show(Json),
@@ -41,7 +41,7 @@ pub async fn run(command: Command, source: &Source) -> Done {
 }
 
 fn check(json: Json, source: &Source) -> ExitCode {
-    let problems = match source.load() {
+    let problems = match source.check() {
         Ok(_) => Vec::new(),
         Err(BadSource::Written(problems)) => problems.0.iter().map(ToString::to_string).collect(),
         Err(other) => vec![other.to_string()],

@@ -11,6 +11,8 @@ use serde_json::json;
 
 use super::output::{Done, Json, bytes, print, table};
 use super::reach::is_running;
+use crate::api::CertificateView;
+use crate::app::{BadSource, Source};
 use crate::config::{Config, Reserve};
 use crate::world::os::world;
 use crate::world::{Disk, World};
@@ -38,9 +40,13 @@ impl Verdict {
     }
 }
 
-pub async fn run(json: Json, config: &Config) -> Done {
-    let (config_, running) = (config.clone(), is_running(config).await?);
-    let look = tokio::task::spawn_blocking(move || look(&config_, running));
+pub async fn run(json: Json, config: &Config, source: &Source) -> Done {
+    let (config_, running, source) = (config.clone(), is_running(config).await?, source.clone());
+    let look = tokio::task::spawn_blocking(move || {
+        let mut findings = look(&config_, running);
+        findings.extend(certificates(source.check()));
+        findings
+    });
     let findings = look.await.map_err(|error| error.to_string())?;
     let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
     if json.json {
@@ -162,6 +168,24 @@ fn port(key: &str, address: SocketAddr, running: bool) -> Finding {
         _ if running => Finding { verdict: Verdict::Ok, what, found: "the server is running".to_owned() },
         Ok(_) => Finding { verdict: Verdict::Ok, what, found: "free".to_owned() },
         Err(error) => Finding { verdict: Verdict::Bad, what, found: error.to_string() },
+    }
+}
+
+/// What is wrong with the files is bad; what will be, a warning.
+fn certificates(looked: Result<Vec<CertificateView>, BadSource>) -> Vec<Finding> {
+    let of = |one: CertificateView| {
+        let until = super::output::time(&json!(one.valid_until_ms));
+        let (verdict, found) = match one.warning {
+            Some(warning) => (Verdict::Warning, warning),
+            None => (Verdict::Ok, format!("until {until}, SHA-256 {}", one.fingerprint)),
+        };
+        Finding { verdict, what: format!("certificate of {}", one.listener), found }
+    };
+    match looked {
+        Ok(all) => all.into_iter().map(of).collect(),
+        Err(bad) => {
+            vec![Finding { verdict: Verdict::Bad, what: "certificates".to_owned(), found: bad.to_string() }]
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod account;
 mod alerts;
 mod billing;
+mod certificate;
 mod config;
 mod doctor;
 mod file;
@@ -93,7 +94,9 @@ enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
-    /// Look at disks, limits, ports and the clock
+    /// What the listeners show: names, dates, fingerprints
+    Certificate(certificate::Certificate),
+    /// Look at disks, limits, ports, certificates and the clock
     Doctor(output::Json),
     /// The testers' stand-ins
     #[command(subcommand)]
@@ -157,7 +160,8 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Audit(command)) => alerts::run_audit(command, &load(&source)?).await,
         Some(Command::Index(command)) => index::run(command, &load(&source)?).await,
         Some(Command::Scrub(json)) => index::run_scrub(json, &load(&source)?).await,
-        Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?).await,
+        Some(Command::Certificate(command)) => certificate::run(&command, &source),
+        Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?, &source).await,
         Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
         Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
         Some(Command::Bench(options)) => finished(crate::bench::run(*options).await),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::certificate;
 use super::output::{Done, Json, bytes, pairs, show, table, text};
 use super::reach::either;
 use crate::config::Config;
@@ -48,5 +49,9 @@ fn page(s: &Value) -> String {
     let rows: Vec<_> = s["disks"].as_array().into_iter().flatten().map(row).collect();
     out.push('\n');
     out.push_str(&table(&["DISK", "SIZE", "FREE", "RESERVE", "VOLUMES", "STATE"], &rows));
+    if s["certificates"].as_array().is_some_and(|all| !all.is_empty()) {
+        out.push('\n');
+        out.push_str(&certificate::page(&s["certificates"]));
+    }
     out
 }

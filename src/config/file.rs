@@ -6,10 +6,10 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{IN_TABLES, KEYS, SECTIONS};
 use super::nearest::nearest;
-use super::text::{Entries, Entry, Place, Raw, read_file, read_set};
-use super::{Alerts, Config, Log, Portal, Reserve, S3, Soap, Space, Storage, value};
+use super::text::{Entries, Entry, Place, Places, Raw, read_file, read_set};
+use super::{Alerts, Config, Log, Portal, Reserve, S3, Soap, Space, Storage, Tls, value};
 use crate::domain::{GigabyteSize, Gigabytes, Percent, RetrySchedule, Rules};
 
 /// What an operator wrote, in the order of rising weight.
@@ -37,6 +37,11 @@ pub struct Problems(pub Vec<Problem>);
 impl Problem {
     pub(super) fn new(place: Place, what: String) -> Self {
         Self { place, what }
+    }
+
+    /// What is wrong with a key's value, as it shows only when somebody looks behind it.
+    pub fn of(places: &Places, key: &str, what: String) -> Self {
+        Self { place: places.of_key(key), what: format!("{key}: {what}") }
     }
 }
 
@@ -67,6 +72,11 @@ impl Default for Config {
 
 /// Reads, fills in the defaults and checks. Relative paths stay relative to the working directory.
 pub fn parse(written: &Written) -> Result<Config, Problems> {
+    parse_with_places(written).map(|(config, _)| config)
+}
+
+/// As [`parse`], with where everything is written, for whoever looks behind a value and finds it wrong.
+pub fn parse_with_places(written: &Written) -> Result<(Config, Places), Problems> {
     let mut problems = Vec::new();
     let mut entries = match &written.file {
         Some((name, text)) => read_file(name, text, &mut problems),
@@ -80,10 +90,11 @@ pub fn parse(written: &Written) -> Result<Config, Problems> {
     }
     let mut reader = Reader { entries, problems };
     let config = reader.config();
+    let places = Places::of(reader.entries.iter().filter_map(|(path, entry)| Some((path.strip_prefix(SEEN)?, entry))));
     reader.refuse_the_rest();
     let mut problems = reader.problems;
     if problems.is_empty() {
-        return Ok(config);
+        return Ok((config, places));
     }
     problems.sort_by_key(|problem| match &problem.place {
         Place::Line(_, line) => *line,
@@ -128,15 +139,17 @@ struct Reader {
 
 impl Reader {
     fn config(&mut self) -> Config {
-        for plane in ["s3", "soap", "portal", "metrics"] {
-            self.refuse_tls(&format!("{plane}.tls"));
-        }
         let config = Config {
             storage: self.storage(),
             s3: self.s3(),
-            soap: Soap { listen: self.listen("soap.listen", "0.0.0.0:9001"), public_url: self.url("soap.public_url") },
+            soap: Soap {
+                listen: self.listen("soap.listen", "0.0.0.0:9001"),
+                public_url: self.url("soap.public_url"),
+                tls: self.tls("soap.tls"),
+            },
             portal: self.portal(),
             metrics_listen: self.listen("metrics.listen", "127.0.0.1:9003"),
+            metrics_tls: self.tls("metrics.tls"),
             space: self.space(),
             alerts: self.alerts(),
             zone_minutes: self.text("time.zone", "+08:00", value::zone).unwrap_or(480),
@@ -178,6 +191,7 @@ impl Reader {
             max_requests: self.integer("s3.max_requests", 8192, 2..=1_000_000),
             max_requests_per_key: self.integer("s3.max_requests_per_key", 512, 1..=1_000_000),
             buffer_memory: self.size("s3.buffer_memory", 2 << 30, 16 << 20..=1 << 40),
+            tls: self.tls("s3.tls"),
         }
     }
 
@@ -188,6 +202,7 @@ impl Reader {
             session_timeout: self.duration("portal.session_timeout", 12 * HOUR, 60 * SECOND..=WEEK),
             silent_factor: self.small("portal.silent_factor", 3, 2..=1000),
             gone_days: self.small("portal.gone_days", 180, 1..=3660),
+            tls: self.tls("portal.tls"),
         }
     }
 
@@ -239,6 +254,7 @@ impl Reader {
             notify_idle: self.boolean("alerts.notify_idle", false),
             schedule,
             timeout: self.duration("alerts.timeout", 10 * SECOND, MILLISECOND..=300 * SECOND),
+            ca: self.optional("alerts.ca", file_path),
         }
     }
 
@@ -416,10 +432,37 @@ impl Reader {
 
     // --- the whole ---
 
-    fn refuse_tls(&mut self, key: &str) {
-        if let Some(entry) = self.take(key) {
-            let what = format!("TLS is not supported by this version yet; remove {key}");
-            self.complain(entry.place, what);
+    /// A word, or a table of two files.
+    fn tls(&mut self, key: &str) -> Tls {
+        const RIGHT: &str = "{ cert = \"FILE\", key = \"FILE\" }, \"self-signed\" or \"off\"";
+        let (cert_key, key_key) = (format!("{key}.cert"), format!("{key}.key"));
+        let word = self.entries.get(key).cloned();
+        if let Some(entry) = word {
+            self.take(key);
+            match &entry.raw {
+                Raw::Text(text) if text == "off" => return Tls::Off,
+                Raw::Text(text) if text == "self-signed" => return Tls::SelfSigned,
+                Raw::Text(text) => self.complain(entry.place, format!("{key} is {text:?}; it must be {RIGHT}")),
+                other => {
+                    let what = format!("{key} is {}; it must be {RIGHT}", other.kind());
+                    self.complain(entry.place, what);
+                }
+            }
+            return Tls::Off;
+        }
+        let place = |reader: &Self| {
+            [&cert_key, &key_key].into_iter().find_map(|key| reader.entries.get(key).map(|entry| entry.place.clone()))
+        };
+        let Some(place) = place(self) else { return Tls::Off };
+        let given = [&cert_key, &key_key].map(|key| self.entries.contains_key(key));
+        match (self.optional(&cert_key, file_path), self.optional(&key_key, file_path)) {
+            (Some(cert), Some(key)) => Tls::Files { cert, key },
+            _ => {
+                for (missing, _) in [&cert_key, &key_key].into_iter().zip(given).filter(|(_, given)| !given) {
+                    self.complain(place.clone(), format!("{key} needs {missing} too; it must be {RIGHT}"));
+                }
+                Tls::Off
+            }
         }
     }
 
@@ -448,7 +491,7 @@ impl Reader {
             let table = entry.raw == Raw::Other("a table");
             let (kind, known) = match path.split_once('.') {
                 None if table => ("section", nearest(&path, SECTIONS)),
-                _ => ("key", nearest(&path, KEYS).or_else(|| in_another_section(&path))),
+                _ => ("key", nearest(&path, KEYS.into_iter().chain(IN_TABLES)).or_else(|| in_another_section(&path))),
             };
             let hint = match known {
                 Some(known) => format!("; did you mean {known}?"),
@@ -477,6 +520,10 @@ fn in_another_section(path: &str) -> Option<&'static str> {
 
 fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') { Err("it must name a directory".to_owned()) } else { Ok(text.into()) }
+}
+
+fn file_path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') { Err("it must name a file".to_owned()) } else { Ok(text.into()) }
 }
 
 fn region(text: &str) -> Result<String, String> {
@@ -615,13 +662,65 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_answered_and_not_ignored() {
-        for text in
-            ["[s3]\ntls = \"self-signed\"\n", "[s3]\ntls = { cert = \"a\", key = \"b\" }\n", "[s3.tls]\ncert = \"a\"\n"]
-        {
-            let problems = file(text).expect_err("not yet");
-            assert!(problems.ends_with("TLS is not supported by this version yet; remove s3.tls"), "{problems}");
+    fn tls_is_two_files_or_a_word() {
+        let files = |cert: &str, key: &str| Tls::Files { cert: cert.into(), key: key.into() };
+        for text in ["[s3]\ntls = { cert = \"a\", key = \"b\" }\n", "[s3.tls]\ncert = \"a\"\nkey = \"b\"\n"] {
+            assert_eq!(file(text).expect("right").s3.tls, files("a", "b"));
         }
+        assert_eq!(file("[soap]\ntls = \"self-signed\"\n").expect("right").soap.tls, Tls::SelfSigned);
+        assert_eq!(file("[metrics]\ntls = \"off\"\n").expect("right").metrics_tls, Tls::Off);
+        let over = |text: &str, sets: &[&str]| {
+            let file = Some(("f".to_owned(), text.to_owned()));
+            let sets = sets.iter().map(|&set| set.to_owned()).collect();
+            parse(&Written { file, sets, ..Written::default() }).map(|config| config.portal.tls)
+        };
+        let pair = "[portal.tls]\ncert = \"a\"\nkey = \"b\"\n";
+        assert_eq!(over(pair, &["portal.tls=self-signed"]), Ok(Tls::SelfSigned));
+        assert_eq!(over(pair, &["portal.tls.key=c"]), Ok(files("a", "c")));
+        assert_eq!(over(pair, &["portal.tls={cert=\"x\",key=\"y\"}"]), Ok(files("x", "y")));
+        let word = "[portal]\ntls = \"self-signed\"\n";
+        assert_eq!(over(word, &["portal.tls.cert=a", "portal.tls.key=b"]), Ok(files("a", "b")));
+        assert_eq!(over(word, &["portal.tls=off"]), Ok(Tls::Off));
+    }
+
+    #[test]
+    fn half_a_pair_and_other_words_are_no_tls() {
+        for (text, wrong) in [
+            (
+                "[s3]\ntls = true\n",
+                "f:2: s3.tls is true or false; it must be { cert = \"FILE\", key = \"FILE\" }, \"self",
+            ),
+            ("[s3]\ntls = {}\n", "f:2: s3.tls is a table; it must be {"),
+            ("[s3]\ntls = \"on\"\n", "f:2: s3.tls is \"on\"; it must be {"),
+            ("[s3]\ntls = { cert = \"a\" }\n", "f:2: s3.tls needs s3.tls.key too; it must be {"),
+            ("[s3.tls]\n\nkey = \"a\"\n", "f:3: s3.tls needs s3.tls.cert too; it must be {"),
+            ("[s3.tls]\ncert = \"\"\nkey = \"a\"\n", "f:2: s3.tls.cert: it must name a file"),
+            ("[s3.tls]\ncert = \"a\"\nkey = 3\n", "f:3: s3.tls.key is a number; it must be a string"),
+            (
+                "[s3.tls]\ncert = \"a\"\nkey = \"b\"\nkeys = \"c\"\n",
+                "f:4: unknown key s3.tls.keys; did you mean s3.tls.key?",
+            ),
+        ] {
+            let file = Some(("f".to_owned(), text.to_owned()));
+            let problems = parse(&Written { file, ..Written::default() }).expect_err(text).to_string();
+            assert!(problems.starts_with(wrong) && problems.lines().count() == 1, "{problems}");
+        }
+    }
+
+    #[test]
+    fn what_is_found_wrong_later_is_told_with_its_line() {
+        let text = "[s3]\ntls = { cert = \"a\", key = \"b\" }\n[soap.tls]\ncert = \"a\"\nkey = \"b\"\n";
+        let written = Written {
+            file: Some(("f".to_owned(), text.to_owned())),
+            sets: vec!["portal.tls.cert=c".to_owned(), "portal.tls.key=d".to_owned()],
+            ..Written::default()
+        };
+        let (_, places) = parse_with_places(&written).expect("right");
+        let told = |key: &str| Problem::of(&places, key, "no".to_owned()).to_string();
+        assert_eq!(told("s3.tls.key"), "f:2: s3.tls.key: no");
+        assert_eq!(told("soap.tls.key"), "f:5: soap.tls.key: no");
+        assert_eq!(told("portal.tls.cert"), "--set portal.tls.cert=c: portal.tls.cert: no");
+        assert_eq!(told("alerts.ca"), "alerts.ca: no");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 46] = [
+pub const KEYS: [&str; 47] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -45,9 +45,24 @@ pub const KEYS: [&str; 46] = [
     "alerts.first_retry",
     "alerts.max_retry",
     "alerts.timeout",
+    "alerts.ca",
     "time.zone",
     "log.level",
     "log.json",
+];
+
+/// Keys whose value may be a table, and what may stand in it.
+pub const TABLES: [&str; 4] = ["s3.tls", "soap.tls", "portal.tls", "metrics.tls"];
+/// See [`TABLES`].
+pub const IN_TABLES: [&str; 8] = [
+    "s3.tls.cert",
+    "s3.tls.key",
+    "soap.tls.cert",
+    "soap.tls.key",
+    "portal.tls.cert",
+    "portal.tls.key",
+    "metrics.tls.cert",
+    "metrics.tls.key",
 ];
 
 /// Every section.

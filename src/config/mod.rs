@@ -13,8 +13,9 @@ mod show;
 mod text;
 mod value;
 
-pub use file::{Problem, Problems, Written, parse};
+pub use file::{Problem, Problems, Written, parse, parse_with_places};
 pub use show::{changed, to_json, to_toml};
+pub use text::Places;
 
 /// Free space on a disk that uploads may not touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,30 @@ pub enum Reserve {
     Percent(u8),
     /// A size in bytes.
     Bytes(u64),
+}
+
+/// What a listener shows to clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain HTTP.
+    #[default]
+    Off,
+    /// A certificate of our own making.
+    SelfSigned,
+    /// A certificate that an operator brought.
+    Files {
+        /// The chain, PEM.
+        cert: PathBuf,
+        /// The key, PEM.
+        key: PathBuf,
+    },
+}
+
+impl Tls {
+    /// What URLs of the listener begin with.
+    pub fn scheme(&self) -> &'static str {
+        if *self == Self::Off { "http" } else { "https" }
+    }
 }
 
 /// Everything that `appliance.toml` sets, checked, with no value left open but those that follow
@@ -39,6 +64,8 @@ pub struct Config {
     pub portal: Portal,
     /// `metrics.listen`
     pub metrics_listen: SocketAddr,
+    /// `metrics.tls`
+    pub metrics_tls: Tls,
     /// `[space]`
     pub space: Space,
     /// `[alerts]`
@@ -97,6 +124,8 @@ pub struct S3 {
     pub max_requests_per_key: u64,
     /// Bytes that requests under way may fill.
     pub buffer_memory: u64,
+    /// What is shown to cameras.
+    pub tls: Tls,
 }
 
 /// `[portal]`
@@ -112,6 +141,8 @@ pub struct Portal {
     pub silent_factor: u32,
     /// How long it is known why a file is gone, days.
     pub gone_days: u32,
+    /// What is shown to browsers.
+    pub tls: Tls,
 }
 
 /// `[soap]`
@@ -121,6 +152,8 @@ pub struct Soap {
     pub listen: SocketAddr,
     /// `soap:address` of the WSDL; follows the Host header where not set.
     pub public_url: Option<String>,
+    /// What is shown to the platform.
+    pub tls: Tls,
 }
 
 /// `[space]`
@@ -135,7 +168,7 @@ pub struct Space {
 }
 
 /// `[alerts]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alerts {
     /// Whether 8.2 is sent.
     pub notify_idle: bool,
@@ -143,6 +176,8 @@ pub struct Alerts {
     pub schedule: RetrySchedule,
     /// For one answer of the platform.
     pub timeout: Duration,
+    /// Roots, PEM, that a platform may be certified by beside the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// `[log]`

@@ -3,13 +3,25 @@
 use serde_json::{Map, Value, json};
 
 use super::value::{show_duration, show_reserve, show_size, show_zone};
-use super::{Alerts, Config, Log, Portal, S3, Soap, Space, Storage};
+use super::{Alerts, Config, Log, Portal, S3, Soap, Space, Storage, Tls};
 use crate::domain::{RetrySchedule, Rules};
 
 /// Every key with its value, in the order of `appliance.toml`; `Null` where it is not set.
 fn entries(config: &Config) -> Vec<(&'static str, Value)> {
     // Taken apart without `..`, so that a new field does not compile until it is shown.
-    let Config { storage, s3, soap, portal, metrics_listen, space, alerts, zone_minutes, shutdown_grace, log } = config;
+    let Config {
+        storage,
+        s3,
+        soap,
+        portal,
+        metrics_listen,
+        metrics_tls,
+        space,
+        alerts,
+        zone_minutes,
+        shutdown_grace,
+        log,
+    } = config;
     let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate } = storage;
     let S3 {
         listen,
@@ -25,13 +37,20 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         max_requests,
         max_requests_per_key,
         buffer_memory,
+        tls: s3_tls,
     } = s3;
-    let Portal { listen: portal_listen, idle_timeout: session_idle, session_timeout, silent_factor, gone_days } =
-        portal;
-    let Soap { listen: soap_listen, public_url: soap_url } = soap;
+    let Portal {
+        listen: portal_listen,
+        idle_timeout: session_idle,
+        session_timeout,
+        silent_factor,
+        gone_days,
+        tls: portal_tls,
+    } = portal;
+    let Soap { listen: soap_listen, public_url: soap_url, tls: soap_tls } = soap;
     let Space { bytes_per_gb, rules, max_sub_accounts } = space;
     let Rules { warn, overwrite, overwrite_free, rearm } = rules;
-    let Alerts { notify_idle, schedule, timeout } = alerts;
+    let Alerts { notify_idle, schedule, timeout, ca } = alerts;
     let RetrySchedule { first, most, give_up_after } = schedule;
     let Log { level, json: json_lines } = log;
     vec![
@@ -55,14 +74,18 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("s3.max_requests", json!(max_requests)),
         ("s3.max_requests_per_key", json!(max_requests_per_key)),
         ("s3.buffer_memory", json!(show_size(*buffer_memory))),
+        ("s3.tls", show_tls(s3_tls)),
         ("soap.listen", json!(soap_listen.to_string())),
         ("soap.public_url", json!(soap_url)),
+        ("soap.tls", show_tls(soap_tls)),
         ("portal.listen", json!(portal_listen.to_string())),
         ("portal.idle_timeout", json!(show_duration(*session_idle))),
         ("portal.session_timeout", json!(show_duration(*session_timeout))),
         ("portal.silent_factor", json!(silent_factor)),
         ("portal.gone_days", json!(gone_days)),
+        ("portal.tls", show_tls(portal_tls)),
         ("metrics.listen", json!(metrics_listen.to_string())),
+        ("metrics.tls", show_tls(metrics_tls)),
         ("space.bytes_per_gb", json!(bytes_per_gb.get())),
         ("space.warn_percent", json!(warn.get())),
         ("space.overwrite_percent", json!(overwrite.get())),
@@ -74,10 +97,19 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("alerts.first_retry", json!(show_duration(*first))),
         ("alerts.max_retry", json!(show_duration(*most))),
         ("alerts.timeout", json!(show_duration(*timeout))),
+        ("alerts.ca", json!(ca.as_ref().map(|file| file.to_string_lossy()))),
         ("time.zone", json!(show_zone(*zone_minutes))),
         ("log.level", json!(level)),
         ("log.json", json!(json_lines)),
     ]
+}
+
+fn show_tls(tls: &Tls) -> Value {
+    match tls {
+        Tls::Off => json!("off"),
+        Tls::SelfSigned => json!("self-signed"),
+        Tls::Files { cert, key } => json!({"cert": cert.to_string_lossy(), "key": key.to_string_lossy()}),
+    }
 }
 
 /// `kandian config show`: TOML that `parse` reads back to the same configuration.
@@ -91,8 +123,8 @@ pub fn to_toml(config: &Config) -> String {
             section = own;
         }
         match toml::Value::try_from(&value) {
-            Ok(value) if !matches!(&value, toml::Value::Table(_)) => out.push_str(&format!("{key} = {value}\n")),
-            _ => out.push_str(&format!("# {key} is not set\n")),
+            Ok(value) => out.push_str(&format!("{key} = {value}\n")),
+            Err(_) => out.push_str(&format!("# {key} is not set\n")),
         }
     }
     out
@@ -157,7 +189,6 @@ mod tests {
     #[test]
     fn every_key_that_is_shown_is_known_and_the_other_way_round() {
         let mut shown: Vec<_> = entries(&Config::default()).into_iter().map(|(key, _)| key).collect();
-        shown.extend(["s3.tls", "soap.tls", "portal.tls", "metrics.tls"]);
         let mut known = KEYS.to_vec();
         shown.sort_unstable();
         known.sort_unstable();
@@ -175,6 +206,9 @@ mod tests {
             "time.zone=-03:30",
             "log.level=info,kandian=debug",
             "shutdown_grace=0s",
+            "s3.tls={cert=\"/a b/c.pem\",key=\"k\"}",
+            "portal.tls=self-signed",
+            "alerts.ca=/a/roots.pem",
         ];
         let sets = sets.iter().map(|&s| s.to_owned()).collect();
         let config = parse(&Written { sets, ..Written::default() }).expect("right");
@@ -182,6 +216,6 @@ mod tests {
         assert_eq!(parse(&Written { file, ..Written::default() }), Ok(config.clone()), "{}", to_toml(&config));
         assert_eq!(to_json(&config)["s3"]["public_url"], "http://a:1");
         assert_eq!(to_json(&Config::default())["s3"]["domain"], Value::Null);
-        assert_eq!(changed(&Config::default(), &config).len(), 8);
+        assert_eq!(changed(&Config::default(), &config).len(), 11);
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use toml::de::{DeTable, DeValue};
 
 use super::file::Problem;
-use super::keys::SECTIONS;
+use super::keys::{SECTIONS, TABLES};
 
 /// Where something was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,20 @@ pub struct Entry {
     pub raw: Raw,
     /// Where it was written.
     pub place: Place,
+}
+
+/// Where each key was written.
+#[derive(Clone, Debug, Default)]
+pub struct Places(BTreeMap<String, Place>);
+
+impl Places {
+    pub(super) fn of<'a>(entries: impl Iterator<Item = (&'a str, &'a Entry)>) -> Self {
+        Self(entries.map(|(path, entry)| (path.to_owned(), entry.place.clone())).collect())
+    }
+
+    pub(super) fn of_key(&self, key: &str) -> Place {
+        self.0.get(key).cloned().unwrap_or(Place::Nowhere)
+    }
 }
 
 /// All that was written, by `section.key`.
@@ -93,7 +107,7 @@ pub fn read_file(name: &str, text: &str, problems: &mut Vec<Problem>) -> Entries
             DeValue::Table(table) if SECTIONS.contains(&name) => {
                 for (key, value) in table {
                     let path = format!("{name}.{}", key.get_ref());
-                    entries.insert(path, Entry { raw: raw(value.get_ref()), place: place(key.span()) });
+                    put(&mut entries, path, value.get_ref(), &place(key.span()), &place);
                 }
             }
             other => {
@@ -118,10 +132,21 @@ pub fn read_set(text: &str, problems: &mut Vec<Problem>, entries: &mut Entries) 
         return;
     };
     let (key, value) = (key.trim(), value.trim());
-    let parsed = DeValue::parse(value).map(|value| raw(value.get_ref()));
-    let raw = match parsed {
-        Ok(Raw::Other(kind)) if kind != "a table" => Raw::Text(value.to_owned()),
-        Ok(raw) => raw,
+    // What is set wins over the file, a table over a word and a word over a table.
+    let parent = key.rsplit_once('.').map(|(parent, _)| parent).filter(|parent| TABLES.contains(parent));
+    entries.remove(parent.unwrap_or_default());
+    if TABLES.contains(&key) {
+        entries.retain(|path, _| path.rsplit_once('.').is_none_or(|(parent, _)| parent != key));
+    }
+    let raw = match DeValue::parse(value) {
+        Ok(parsed) if matches!(parsed.get_ref(), DeValue::Table(_)) => {
+            put(entries, key.to_owned(), parsed.get_ref(), &place, &|_| place.clone());
+            return;
+        }
+        Ok(parsed) => match raw(parsed.get_ref()) {
+            Raw::Other(_) => Raw::Text(value.to_owned()),
+            raw => raw,
+        },
         Err(error) if value.starts_with(['[', '{', '"', '\'']) => {
             problems.push(Problem::new(place, error.message().replace('\n', "; ")));
             return;
@@ -129,6 +154,27 @@ pub fn read_set(text: &str, problems: &mut Vec<Problem>, entries: &mut Entries) 
         Err(_) => Raw::Text(value.to_owned()),
     };
     entries.insert(key.to_owned(), Entry { raw, place });
+}
+
+/// One value, or where it may be a table, one for each key in it.
+fn put(
+    entries: &mut Entries,
+    path: String,
+    value: &DeValue<'_>,
+    at: &Place,
+    place: &dyn Fn(std::ops::Range<usize>) -> Place,
+) {
+    match value {
+        DeValue::Table(table) if TABLES.contains(&path.as_str()) && !table.is_empty() => {
+            for (key, value) in table {
+                let path = format!("{path}.{}", key.get_ref());
+                entries.insert(path, Entry { raw: raw(value.get_ref()), place: place(key.span()) });
+            }
+        }
+        other => {
+            entries.insert(path, Entry { raw: raw(other), place: at.clone() });
+        }
+    }
 }
 
 fn raw(value: &DeValue<'_>) -> Raw {

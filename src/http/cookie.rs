@@ -5,6 +5,13 @@ use http::header::COOKIE;
 
 /// The session's cookie.
 pub const SESSION_COOKIE: &str = "kandian";
+/// The same over TLS: a browser takes it from no plain connection and for no other host.
+pub const SECURED_SESSION_COOKIE: &str = "__Host-kandian";
+
+/// The name of the session's cookie on a connection of this kind.
+pub fn session_cookie_name(secured: bool) -> &'static str {
+    if secured { SECURED_SESSION_COOKIE } else { SESSION_COOKIE }
+}
 
 /// A cookie's value.
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

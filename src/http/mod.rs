@@ -3,6 +3,7 @@
 mod cookie;
 mod io;
 mod live;
+mod secure;
 mod serve;
 mod unix;
 
@@ -11,15 +12,20 @@ use std::time::Duration;
 
 use crate::domain::limits;
 
-pub use cookie::{SESSION_COOKIE, cookie};
+pub use cookie::{SECURED_SESSION_COOKIE, SESSION_COOKIE, cookie, session_cookie_name};
 pub use live::LiveRouter;
-pub use serve::{Accept, serve};
+pub use secure::{Door, DoorStream, LiveTls, Stalls};
+pub use serve::{Accept, Opened, Opening, serve};
 pub use unix::{Answer, Coming, open, request};
 
 /// The address of the socket's other end, in the extensions of every request that came over TCP.
 /// Forwarding headers are never looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
+
+/// In the extensions of every request that came over TLS, and of no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secured;
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +34,7 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Headers of a request; more are answered 431.
     pub headers: usize,
-    /// A head arrives within this after its first byte, or the connection ends.
+    /// A head arrives within this after its first byte, a handshake within this from the connection on, or it ends.
     pub head_time: Duration,
     /// A connection without a request ends after this.
     pub idle_time: Duration,

@@ -25,32 +25,59 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::io::{Traffic, UnderWay, Watched};
-use super::{Limits, LiveRouter, Peer};
+use super::{Limits, LiveRouter, Peer, Secured};
 use crate::telemetry::Plane;
 
 /// A socket that connections come from.
 pub trait Accept: Send + 'static {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-    /// The next connection and, over TCP, who is there.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Io, Option<SocketAddr>)>> + Send;
+    /// The next connection and, over TCP, who is there. What takes as long as the client does is left to the connection's
+    /// own task.
+    fn accept(
+        &self,
+        limits: &Limits,
+    ) -> impl Future<Output = io::Result<(Opening<Self::Io>, Option<SocketAddr>)>> + Send;
+}
+
+/// What comes before the first byte of HTTP: nothing, or a handshake. It has [`Limits::head_time`].
+pub type Opening<T> = Pin<Box<dyn Future<Output = io::Result<Opened<T>>> + Send>>;
+
+/// A connection on which HTTP can begin.
+#[derive(Debug)]
+pub struct Opened<T> {
+    /// The connection.
+    pub io: T,
+    /// Whether nobody in between can read it.
+    pub secured: bool,
+}
+
+/// As it came.
+fn plain<T: Send + 'static>(io: T) -> Opening<T> {
+    Box::pin(std::future::ready(Ok(Opened { io, secured: false })))
+}
+
+/// The next connection of a socket.
+pub(super) async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    // Answers are small and whole; nothing is won by holding them back. A socket that is gone
+    // already tells so at the first read.
+    let _ = stream.set_nodelay(true);
+    Ok((stream, peer))
 }
 
 impl Accept for TcpListener {
     type Io = TcpStream;
-    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-        let (stream, peer) = TcpListener::accept(self).await?;
-        // Answers are small and whole; nothing is won by holding them back. A socket that is gone
-        // already tells so at the first read.
-        let _ = stream.set_nodelay(true);
-        Ok((stream, Some(peer)))
+    async fn accept(&self, _: &Limits) -> io::Result<(Opening<TcpStream>, Option<SocketAddr>)> {
+        let (stream, peer) = accept_tcp(self).await?;
+        Ok((plain(stream), Some(peer)))
     }
 }
 
 impl Accept for UnixListener {
     type Io = UnixStream;
-    async fn accept(&self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
-        Ok((UnixListener::accept(self).await?.0, None))
+    async fn accept(&self, _: &Limits) -> io::Result<(Opening<UnixStream>, Option<SocketAddr>)> {
+        Ok((plain(UnixListener::accept(self).await?.0), None))
     }
 }
 
@@ -67,8 +94,8 @@ pub async fn serve<A: Accept>(
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let places = Arc::new(Semaphore::new(limits.connections));
-    while let Some((io, peer, place)) = next(&listener, &places, &plane, &shutdown).await {
-        let connection = connection(io, peer, router.clone(), limits, Arc::clone(&plane), shutdown.clone());
+    while let Some((opening, peer, place)) = next(&listener, &places, &limits, &plane, &shutdown).await {
+        let connection = connection(opening, peer, router.clone(), limits, Arc::clone(&plane), shutdown.clone());
         let (plane, cut) = (Arc::clone(&plane), cut.clone());
         connections.spawn(async move {
             let _place = place;
@@ -92,15 +119,16 @@ pub async fn serve<A: Accept>(
 async fn next<A: Accept>(
     listener: &A,
     places: &Arc<Semaphore>,
+    limits: &Limits,
     plane: &Plane,
     shutdown: &CancellationToken,
-) -> Option<(A::Io, Option<SocketAddr>, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Opening<A::Io>, Option<SocketAddr>, tokio::sync::OwnedSemaphorePermit)> {
     let accept = async {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
         let mut pause = Duration::from_millis(5);
         loop {
-            match listener.accept().await {
-                Ok((io, peer)) => return Some((io, peer, place)),
+            match listener.accept(limits).await {
+                Ok((opening, peer)) => return Some((opening, peer, place)),
                 // The client gave up while it waited in the queue: nothing to wait for.
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
@@ -122,17 +150,29 @@ fn is_the_clients(error: &io::Error) -> bool {
 }
 
 async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    io: T,
+    opening: Opening<T>,
     peer: Option<SocketAddr>,
     router: LiveRouter,
     limits: Limits,
     plane: Arc<Plane>,
     shutdown: CancellationToken,
 ) {
+    let opened = tokio::time::timeout(limits.head_time, opening);
+    let Opened { io, secured } = match shutdown.run_until_cancelled(opened).await {
+        Some(Ok(Ok(opened))) => opened,
+        Some(Ok(Err(error))) => {
+            plane.handshake_failed();
+            tracing::debug!(plane = plane.name(), ?peer, %error, "a handshake failed");
+            return;
+        }
+        Some(Err(_late)) => return plane.handshake_failed(),
+        None => return,
+    };
+    let seen = Seen { peer, secured };
     let (io, traffic) = Watched::new(io, limits, Arc::clone(&plane));
     let name = plane.name();
     let service =
-        service_fn(move |request| answer(request, peer, router.get(), Arc::clone(&plane), Arc::clone(&traffic)));
+        service_fn(move |request| answer(request, seen, router.get(), Arc::clone(&plane), Arc::clone(&traffic)));
     let connection = http1::Builder::new()
         .keep_alive(true)
         .half_close(true)
@@ -156,17 +196,27 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
+/// What a connection is, for each of its requests.
+#[derive(Clone, Copy)]
+struct Seen {
+    peer: Option<SocketAddr>,
+    secured: bool,
+}
+
 async fn answer(
     request: Request<Incoming>,
-    peer: Option<SocketAddr>,
+    seen: Seen,
     router: axum::Router,
     plane: Arc<Plane>,
     traffic: Arc<Traffic>,
 ) -> Result<Response<Counted>, std::convert::Infallible> {
     let under_way = UnderWay::begin(&traffic);
     let mut request = request.map(Body::new);
-    if let Some(peer) = peer {
+    if let Some(peer) = seen.peer {
         request.extensions_mut().insert(Peer(peer));
+    }
+    if seen.secured {
+        request.extensions_mut().insert(Secured);
     }
     // Without the query: it may hold a signature that is good for a day.
     let told =

@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERER, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -18,7 +18,7 @@ use super::{Needs, Portal};
 use crate::domain::Refusal;
 use crate::domain::users::UserRefusal;
 use crate::engine::{Error, SignedIn};
-use crate::http::{Peer, SESSION_COOKIE, cookie};
+use crate::http::{Peer, Secured, cookie, session_cookie_name};
 use crate::wire::form::{Form as MultipartForm, Piece};
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -45,6 +45,8 @@ pub(super) struct Visitor {
     pub(super) back: String,
     /// From where.
     pub(super) from: String,
+    /// Whether over TLS.
+    pub(super) secured: bool,
 }
 
 /// A visitor who is signed in.
@@ -87,7 +89,10 @@ impl<S: Sync> FromRequestParts<S> for Session {
 }
 
 /// Headers of every answer, and no form from another site.
-pub(super) async fn protect(request: Request<Body>, next: Next) -> Response<Body> {
+pub(super) async fn protect(State(portal): State<Arc<Portal>>, request: Request<Body>, next: Next) -> Response<Body> {
+    // A browser that is told so asks this host for nothing without TLS, on no port: only where what pages lead to has it.
+    let only_tls =
+        request.extensions().get::<Secured>().is_some() && (portal.settings.addresses)().s3.starts_with("https:");
     let safe = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if safe || is_from_here(request.headers()) {
         next.run(request).await
@@ -104,6 +109,9 @@ pub(super) async fn protect(request: Request<Body>, next: Next) -> Response<Body
     ];
     for (name, value) in page_headers {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if only_tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
@@ -128,7 +136,8 @@ pub(super) async fn admit(
     mut request: Request<Body>,
     next: Next,
 ) -> Response<Body> {
-    let token = cookie(request.headers(), SESSION_COOKIE).map(str::to_owned);
+    let secured = request.extensions().get::<Secured>().is_some();
+    let token = cookie(request.headers(), session_cookie_name(secured)).map(str::to_owned);
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let signed = match &token {
         None => None,
@@ -145,7 +154,7 @@ pub(super) async fn admit(
     let here = request.uri().path_and_query().map_or("/", |here| here.as_str()).to_owned();
     let preferences = Preferences::of(request.headers());
     let back = if request.method() == Method::POST { page_before(request.headers()) } else { here.clone() };
-    let visitor = Visitor { token: token.filter(|_| signed.is_some()), signed, preferences, here, back, from };
+    let visitor = Visitor { token: token.filter(|_| signed.is_some()), signed, preferences, here, back, from, secured };
     match (needs, &visitor.signed) {
         (Needs::Nothing, _) | (Needs::SignIn, Some(_)) => {}
         (Needs::Role(action), Some(signed)) if signed.role.may(action) => {}

@@ -81,7 +81,7 @@ async fn password(State(portal): State<Arc<Portal>>, session: Session, request: 
     match done {
         Ok(_) => {
             let mut response = Redirect::to("/sign-in?done=password").into_response();
-            session_cookie(&mut response, "");
+            session_cookie(&mut response, "", session.visitor.secured);
             response
         }
         Err(error) => shown(&portal, &session, Some(error)).await,

@@ -133,7 +133,7 @@ pub fn router(engine: Engine, settings: Settings) -> Router {
     router
         .route("/assets/{name}", axum::routing::get(assets::serve))
         .fallback_service(nowhere.with_state(Arc::clone(&portal)))
-        .layer(axum::middleware::from_fn(guard::protect))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&portal), guard::protect))
         .with_state(portal)
 }
 

@@ -386,10 +386,12 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Response<Bod
     }
 }
 
-/// The cookie of a session; an empty token takes it away.
-pub(super) fn session_cookie(response: &mut Response<Body>, token: &str) {
+/// The cookie of a session, over TLS one that is never sent without; an empty token takes it away.
+pub(super) fn session_cookie(response: &mut Response<Body>, token: &str, secured: bool) {
     let life = if token.is_empty() { "; Max-Age=0" } else { "" };
-    let text = format!("{}={token}; Path=/; HttpOnly; SameSite=Strict{life}", crate::http::SESSION_COOKIE);
+    let only = if secured { "; Secure" } else { "" };
+    let name = crate::http::session_cookie_name(secured);
+    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Strict{only}{life}");
     if let Ok(value) = HeaderValue::from_str(&text) {
         response.headers_mut().append(SET_COOKIE, value);
     }

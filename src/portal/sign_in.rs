@@ -69,7 +69,7 @@ async fn sign_in(State(portal): State<Arc<Portal>>, visitor: Visitor, request: R
     match portal.engine.sign_in_user(&user, &password, Some(&code), &visitor.from, &agent).await {
         Ok(token) => {
             let mut response = Redirect::to(back(&next)).into_response();
-            session_cookie(&mut response, token.expose());
+            session_cookie(&mut response, token.expose(), visitor.secured);
             response
         }
         Err(error) => {
@@ -109,7 +109,7 @@ async fn set_up(State(portal): State<Arc<Portal>>, visitor: Visitor, request: Re
     }
     let mut response = Redirect::to("/").into_response();
     if let Ok(token) = portal.engine.sign_in_user(&user, &password, None, &visitor.from, &agent).await {
-        session_cookie(&mut response, token.expose());
+        session_cookie(&mut response, token.expose(), visitor.secured);
     }
     response
 }
@@ -119,7 +119,7 @@ async fn sign_out(State(portal): State<Arc<Portal>>, session: Session) -> Respon
         return session.shell(&portal).failed(&error);
     }
     let mut response = Redirect::to("/sign-in").into_response();
-    session_cookie(&mut response, "");
+    session_cookie(&mut response, "", session.visitor.secured);
     response
 }
 

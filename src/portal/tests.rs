@@ -220,6 +220,37 @@ fn the_first_user_sets_up_signs_in_and_out() {
 }
 
 #[test]
+fn over_tls_a_session_is_never_sent_without_and_browsers_are_told_to_stay() {
+    run(async {
+        let site = Site::open();
+        let code = site.engine.setup_code().await.unwrap().unwrap();
+        let ask = async |method: Method, path: &str, cookie: &str, form: &[(&str, &str)], secured: bool| {
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            let mut request = Request::builder().method(method).uri(path).header("host", "portal.example");
+            request = request.header(COOKIE, cookie);
+            let mut request = request.body(Body::from(body)).unwrap();
+            if secured {
+                request.extensions_mut().insert(crate::http::Secured);
+            }
+            site.router.clone().oneshot(request).await.unwrap()
+        };
+        let fields = [("code", code.as_str()), ("user", "ops"), ("password", GOOD)];
+        let done = ask(Method::POST, "/setup", "", &fields, true).await;
+        let cookie = done.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+        assert!(cookie.starts_with("__Host-kandian=") && cookie.contains("; Path=/;"), "{cookie}");
+        assert!(cookie.contains("; Secure") && cookie.contains("; HttpOnly") && !cookie.contains("Domain"), "{cookie}");
+        // What pages lead to is plain here: a browser that stays on TLS could not open it.
+        assert!(!done.headers().contains_key("strict-transport-security"));
+        let cookie = cookie.split(';').next().unwrap();
+        let status = async |cookie: &str, secured| ask(Method::GET, "/overview", cookie, &[], secured).await.status();
+        assert_eq!(status(cookie, true).await, StatusCode::OK);
+        // Neither name stands for the other: what a plain connection was given is nothing over TLS.
+        assert_eq!(status(cookie, false).await, StatusCode::SEE_OTHER);
+        assert_eq!(status(&cookie.replace("__Host-", ""), true).await, StatusCode::SEE_OTHER);
+    });
+}
+
+#[test]
 fn an_account_is_closed_only_by_its_name_and_a_script_in_a_name_is_text() {
     run(async {
         let site = Site::open();

@@ -27,7 +27,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::config;
 use crate::engine::{Engine, Turn};
-use crate::http::Peer;
+use crate::http::{Peer, Secured};
 use crate::wire::sig::Target;
 
 use body::Incoming;
@@ -53,6 +53,8 @@ pub struct Head {
     host: Option<String>,
     /// The bucket that it names, where a domain is set.
     host_bucket: Option<String>,
+    /// Whether it came over TLS.
+    secured: bool,
 }
 
 /// What the target and the host of a request name; see [`Head`].
@@ -80,9 +82,10 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
         headers.insert(HOST, value);
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
+    let secured = parts.extensions.get::<Secured>().is_some();
     let (outcome, method, headers) = match Names::read(&plane, &uri, &headers) {
         Ok(Names { target, host, host_bucket }) => {
-            let head = Head { peer, method: parts.method, target, headers, host, host_bucket };
+            let head = Head { peer, method: parts.method, target, headers, host, host_bucket, secured };
             (ops::serve(&plane, &head, &mut incoming).await, head.method, head.headers)
         }
         Err(error) => (Err(error), parts.method, headers),
@@ -126,6 +129,16 @@ impl Names {
 }
 
 impl Head {
+    /// Where an object is, under the name by which the caller has found us; `path` as it shall be written.
+    fn location(&self, bucket: &str, path: &str) -> String {
+        let scheme = if self.secured { "https" } else { "http" };
+        match (&self.host, &self.host_bucket) {
+            (Some(host), None) => format!("{scheme}://{host}/{bucket}/{path}"),
+            (Some(host), Some(_)) => format!("{scheme}://{host}/{path}"),
+            (None, _) => format!("/{bucket}/{path}"),
+        }
+    }
+
     /// A header's text; `None` where it was not sent or is not ASCII.
     fn text(&self, name: impl AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|v| v.to_str().ok())

@@ -12,9 +12,11 @@ use tokio::task::JoinSet;
 
 use super::client::s3::Outcome;
 use super::client::{
-    ClientError, Content, Credentials, Endpoint, OpenedSubAccount, Pattern, Platform, S3, Signature, Tally, units,
+    ClientError, Content, Credentials, Endpoint, OpenedSubAccount, Pattern, Platform, S3, Signature, Tally,
+    TrustOptions, units,
 };
 use crate::domain::Secret;
+use crate::tls::Trust;
 use crate::world::disk::read_file;
 use crate::world::fake::SeededEntropy;
 use crate::world::{Disk, Entropy, World, os};
@@ -86,6 +88,9 @@ pub struct CamerasOptions {
     /// Print the cameras' secret keys too
     #[arg(long)]
     pub show_keys: bool,
+    /// Whom to trust
+    #[command(flatten)]
+    pub trust: TrustOptions,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -146,14 +151,16 @@ pub async fn run(options: CamerasOptions) -> io::Result<()> {
     let world = os::world();
     let material = Arc::new(Material::gather(&options, &*world.disk)?);
     let service = Endpoint::parse(&options.soap)?.or_path("/services/VideoCloudStorage");
-    let mut platform = Platform::new(service, options.account.clone(), Secret::new(options.password.clone()));
+    let trust = options.trust.trust()?;
+    let password = Secret::new(options.password.clone());
+    let mut platform = Platform::new(service, options.account.clone(), password, trust.clone());
     let mut cameras = Vec::new();
     for number in 0..options.cameras {
         let sub_account = platform.open_sub_account(options.space).await?;
         if options.loop_mode {
             platform.set_loop(&sub_account, true).await?;
         }
-        cameras.push(Camera::new(number, sub_account, &options, &world));
+        cameras.push(Camera::new(number, sub_account, &options, &world, trust.clone()));
     }
     let options = Arc::new(options);
     let started = Instant::now();
@@ -261,7 +268,13 @@ fn media_type(extension: &str) -> &'static str {
 // === impl Camera ===
 
 impl Camera {
-    fn new(number: usize, sub_account: OpenedSubAccount, options: &CamerasOptions, world: &World) -> Self {
+    fn new(
+        number: usize,
+        sub_account: OpenedSubAccount,
+        options: &CamerasOptions,
+        world: &World,
+        trust: Trust,
+    ) -> Self {
         let signature = match options.signature {
             Signing::V2 => Signature::V2,
             Signing::Mix if number % 2 == 1 => Signature::V2,
@@ -273,7 +286,7 @@ impl Camera {
             region: "kandian".to_owned(),
             signature,
         };
-        let s3 = S3::new(sub_account.s3.clone(), credentials, world.clock.clone());
+        let s3 = S3::new(sub_account.s3.clone(), credentials, world.clock.clone(), trust);
         let chance = SeededEntropy::new(options.seed.wrapping_add((number as u64) << 32));
         Self { number, sub_account, signature, s3, chance }
     }

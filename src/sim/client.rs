@@ -1,6 +1,6 @@
 //! The client that strangers share: one keep-alive connection, S3 signing, SOAP calls, contents that can be checked.
 //!
-//! Absent: TLS, redirects and retries. What a server answers is what is reported.
+//! Absent: redirects and retries. What a server answers is what is reported.
 
 use std::io;
 use std::time::Duration;
@@ -13,16 +13,20 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use crate::tls::{ClientStream, MaybeTls, Trust, why_untrusted};
+
 pub mod content;
 pub mod s3;
 pub mod soap;
 pub mod tally;
+pub mod trust;
 pub mod units;
 
 pub use content::{Content, Pattern};
 pub use s3::{Credentials, S3, Signature};
 pub use soap::{OpenedSubAccount, Platform};
 pub use tally::Tally;
+pub use trust::TrustOptions;
 
 /// No server that works takes longer for one request.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -33,7 +37,7 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The URL is not one that this client can call.
-    #[error("{0:?} is not http://HOST[:PORT][/PATH]")]
+    #[error("{0:?} is not http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]")]
     Endpoint(String),
     /// The connection failed.
     #[error("{0}")]
@@ -70,12 +74,15 @@ pub struct Endpoint {
     host: String,
     /// The path of the URL with its query; `/` where it has none.
     path: String,
+    /// Whether it is called over TLS.
+    secured: bool,
 }
 
 /// A connection that is made when it is needed and kept while the server keeps it.
 #[derive(Debug)]
 pub struct Connection {
     endpoint: Endpoint,
+    trust: Trust,
     sender: Option<SendRequest<Content>>,
 }
 
@@ -91,22 +98,24 @@ pub struct Answer {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// From `http://host[:port][/path]`.
+    /// From `http://host[:port][/path]`, or the same with https.
     ///
     /// # Errors
     ///
-    /// The text is no such URL; TLS is not spoken.
+    /// The text is no such URL.
     pub fn parse(text: &str) -> Result<Self, ClientError> {
         let wrong = || ClientError::Endpoint(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| wrong())?;
-        let authority = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTP)).ok_or_else(wrong)?;
+        let secured = uri.scheme() == Some(&Scheme::HTTPS);
+        let authority = uri.authority().filter(|_| secured || uri.scheme() == Some(&Scheme::HTTP)).ok_or_else(wrong)?;
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return Err(wrong());
         }
-        let port = authority.port_u16().unwrap_or(80);
-        let host = if port == 80 { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
+        let usual = if secured { 443 } else { 80 };
+        let port = authority.port_u16().unwrap_or(usual);
+        let host = if port == usual { authority.host().to_owned() } else { format!("{}:{port}", authority.host()) };
         let path = uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
-        Ok(Self { address: format!("{}:{port}", authority.host()), host, path })
+        Ok(Self { address: format!("{}:{port}", authority.host()), host, path, secured })
     }
 
     /// With this path where the URL named none.
@@ -128,6 +137,16 @@ impl Endpoint {
         &self.host
     }
 
+    /// Whether it is called over TLS.
+    pub fn is_secured(&self) -> bool {
+        self.secured
+    }
+
+    /// The host alone, as a certificate names it.
+    pub fn name(&self) -> &str {
+        self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host)
+    }
+
     /// The path of the URL.
     pub fn path(&self) -> &str {
         &self.path
@@ -138,8 +157,8 @@ impl Endpoint {
 
 impl Connection {
     /// A connection that is not made yet.
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, sender: None }
+    pub fn new(endpoint: Endpoint, trust: Trust) -> Self {
+        Self { endpoint, trust, sender: None }
     }
 
     /// Where it leads.
@@ -202,10 +221,23 @@ impl Connection {
         }
         let stream = TcpStream::connect(&self.endpoint.address).await?;
         stream.set_nodelay(true)?;
+        let stream: MaybeTls<TcpStream, ClientStream<TcpStream>> = if self.endpoint.secured {
+            MaybeTls::Tls(Box::new(self.trust.connect(self.endpoint.name(), stream).await.map_err(told)?))
+        } else {
+            MaybeTls::Plain(stream)
+        };
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // It ends with its sender; what went wrong is told to who waits for the answer.
         tokio::spawn(connection);
         Ok(sender)
+    }
+}
+
+/// With words of what is wrong with the server's certificate, and what helps.
+pub fn told(error: io::Error) -> io::Error {
+    match why_untrusted(&error) {
+        Some(words) => io::Error::other(format!("the server's https cannot be used: {words} (--ca FILE, --insecure)")),
+        None => error,
     }
 }
 
@@ -241,11 +273,18 @@ mod tests {
         let usual = parse("http://store.example:80");
         assert_eq!((usual.host(), usual.address.as_str(), usual.path()), ("store.example", "store.example:80", "/"));
         assert_eq!(parse("http://[::1]:9000").address, "[::1]:9000");
+        let secured = parse("https://store.example/a");
+        assert_eq!(
+            (secured.host(), secured.address(), secured.name()),
+            ("store.example", "store.example:443", "store.example")
+        );
+        assert!(secured.is_secured() && !usual.is_secured());
+        assert_eq!(parse("https://[::1]:9000").name(), "[::1]");
     }
 
     #[test]
     fn what_cannot_be_called_is_no_endpoint() {
-        for text in ["", "https://a", "a:9000", "ftp://a", "http://", "http://u:p@a/", "http://a b"] {
+        for text in ["", "https://", "a:9000", "ftp://a", "http://", "http://u:p@a/", "http://a b"] {
             assert!(Endpoint::parse(text).is_err(), "{text}");
         }
     }

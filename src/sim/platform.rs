@@ -19,9 +19,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::domain::limits;
+use crate::tls::{self, MaybeTls, ServerStream};
 use crate::wire::soap::callback::{ALERT_OPERATION, IDLE_OPERATION};
 use crate::wire::soap::{self, CALLBACK_NAMESPACE, Fault, Value, Version, envelope, write};
 
@@ -35,6 +36,12 @@ pub struct PlatformOptions {
     /// Where to serve the callback; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9004")]
     pub listen: SocketAddr,
+    /// Speak https with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// … and its key (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// The only account that is known; others get Result 1. Not given: any
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
@@ -136,7 +143,8 @@ pub async fn run(options: PlatformOptions) -> io::Result<()> {
             _ = terminate.recv() => {}
         }
     };
-    say(&format!("listening on http://{}{PATH}", listener.local_addr()?));
+    let scheme = if options.cert.is_some() { "https" } else { "http" };
+    say(&format!("listening on {scheme}://{}{PATH}", listener.local_addr()?));
     serve(listener, options, stop).await
 }
 
@@ -146,6 +154,10 @@ async fn serve(listener: TcpListener, options: PlatformOptions, stop: impl Futur
         None => None,
     };
     let address = listener.local_addr()?;
+    let acceptor = match (&options.cert, &options.key) {
+        (Some(cert), Some(key)) => Some(tls::identity(cert, key).map_err(|(_, bad)| io::Error::other(bad))?.acceptor()),
+        _ => None,
+    };
     let platform = Arc::new(Platform { options, address, calls: AtomicU64::new(0), out });
     let mut connections = tokio::task::JoinSet::new();
     let mut stop = std::pin::pin!(stop);
@@ -160,8 +172,16 @@ async fn serve(listener: TcpListener, options: PlatformOptions, stop: impl Futur
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             continue;
         };
-        let platform = Arc::clone(&platform);
+        let (platform, acceptor) = (Arc::clone(&platform), acceptor.clone());
         connections.spawn(async move {
+            let stream: MaybeTls<TcpStream, ServerStream<TcpStream>> = match acceptor {
+                None => MaybeTls::Plain(stream),
+                // Who agrees on no TLS has seen so himself.
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => MaybeTls::Tls(Box::new(stream)),
+                    Err(_) => return,
+                },
+            };
             let service = service_fn(move |request| {
                 let platform = Arc::clone(&platform);
                 async move { platform.take(request).await }
@@ -372,6 +392,8 @@ mod tests {
             out: None,
             json: true,
             show_secrets: false,
+            cert: None,
+            key: None,
         }
     }
 

@@ -11,37 +11,39 @@ use axum::http::{HeaderValue, Method, Request, Uri, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::dial::Dial;
 use crate::domain::Secret;
 use crate::domain::limits;
 use crate::engine::{Attempt, Courier, Delivery, Notice};
+use crate::tls::{Trust, why_untrusted};
 use crate::wire::soap::callback::{self, Whose};
 
-/// Delivers alerts over HTTP, a connection each: a platform that hangs holds up nobody else's.
+/// Delivers alerts over HTTP or HTTPS, a connection each: a platform that hangs holds up nobody else's.
 #[derive(Clone)]
 pub struct SoapCourier {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Dial, Full<Bytes>>,
+    dial: Dial,
 }
 
 impl SoapCourier {
-    /// Ready to send.
-    pub fn new() -> Self {
+    /// Ready to send to platforms that are trusted so, where their URL says https.
+    pub fn new(trust: Trust) -> Self {
+        let dial = Dial::new(trust);
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             // The outbox repeats, and counts; nobody below it may.
             .retry_canceled_requests(false)
             // Platforms of these years look for `Content-Type`, not for `content-type`.
             .http1_title_case_headers(true)
-            .build(HttpConnector::new());
-        Self { client }
+            .build(dial.clone());
+        Self { client, dial }
     }
-}
 
-impl Default for SoapCourier {
-    fn default() -> Self {
-        Self::new()
+    /// Trusts others from the next alert on.
+    pub fn believe(&self, trust: Trust) {
+        self.dial.believe(trust);
     }
 }
 
@@ -125,11 +127,7 @@ fn shown_answer(body: &[u8], password: &Secret, secret: &Secret) -> String {
 }
 
 /// The Result that the platform answers with, or in words why there is none. The words hold nothing of message, URL or answer.
-async fn exchange(
-    client: Client<HttpConnector, Full<Bytes>>,
-    notice: Notice,
-    trace: &mut Trace,
-) -> Result<i32, String> {
+async fn exchange(client: Client<Dial, Full<Bytes>>, notice: Notice, trace: &mut Trace) -> Result<i32, String> {
     let request = request(&notice)?;
     let Notice { password, secret, .. } = notice;
     let response = client.request(request).await.map_err(|why| connection_words(&why))?;
@@ -158,8 +156,7 @@ async fn exchange(
 fn request(notice: &Notice) -> Result<Request<Full<Bytes>>, String> {
     let uri: Uri = notice.url.parse().map_err(|_| "the alert URL is not a URL".to_owned())?;
     match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err("https is not supported yet for alert URLs".to_owned()),
+        Some("http" | "https") => {}
         Some(_) | None => return Err("the alert URL is neither http nor https".to_owned()),
     }
     let message = callback::write(
@@ -192,6 +189,9 @@ fn connection_words(why: &hyper_util::client::legacy::Error) -> String {
     let mut cause = why.source();
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            if let Some(words) = why_untrusted(io) {
+                return format!("the platform's https cannot be used: {words}; alerts.ca names whom to trust");
+            }
             return match io.kind() {
                 ErrorKind::ConnectionRefused => "the connection was refused".to_owned(),
                 ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "the connection was reset".to_owned(),
@@ -244,6 +244,10 @@ mod tests {
         }
     }
 
+    fn trust() -> Trust {
+        Trust::of_system_and(None).expect("no file, no trouble")
+    }
+
     /// One exchange: what the courier made of it, and what the platform got.
     async fn exchange_with(plays: Plays, profile: CallbackProfile) -> (Delivery, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -267,7 +271,7 @@ mod tests {
             }
             String::from_utf8(got).expect("UTF-8")
         });
-        let delivery = SoapCourier::new().deliver(notice(url, profile)).await;
+        let delivery = SoapCourier::new(trust()).deliver(notice(url, profile)).await;
         (delivery, platform.await.expect("the platform"))
     }
 
@@ -306,7 +310,7 @@ mod tests {
             let Plays::Says(text) = http("500 Oops", "we saw pass-word-1 and secret-key-1") else { return };
             let _ = stream.write_all(text.as_bytes()).await;
         });
-        let attempt = SoapCourier::new().attempt(notice(url, CallbackProfile::default())).await;
+        let attempt = SoapCourier::new(trust()).attempt(notice(url, CallbackProfile::default())).await;
         platform.await.expect("the platform");
         assert_eq!(attempt.delivery, Delivery::Failed("HTTP 500".to_owned()));
         assert_eq!(attempt.status, Some(500));
@@ -377,11 +381,10 @@ mod tests {
         let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound").port();
         for (url, why) in [
             (format!("http://127.0.0.1:{port}/"), "the connection was refused"),
-            ("https://127.0.0.1/".to_owned(), "https is not supported yet for alert URLs"),
             ("ftp://127.0.0.1/".to_owned(), "the alert URL is neither http nor https"),
             ("not a url".to_owned(), "the alert URL is not a URL"),
         ] {
-            let delivery = SoapCourier::new().deliver(notice(url, CallbackProfile::default())).await;
+            let delivery = SoapCourier::new(trust()).deliver(notice(url, CallbackProfile::default())).await;
             assert_eq!(delivery, Delivery::Failed(why.to_owned()));
         }
     }
@@ -389,7 +392,61 @@ mod tests {
     #[tokio::test]
     async fn a_header_that_cannot_be_sent_is_a_failure_in_words() {
         let profile = CallbackProfile { soap_action: Some("a\nb".to_owned()), ..CallbackProfile::default() };
-        let delivery = SoapCourier::new().deliver(notice("http://127.0.0.1:1/".to_owned(), profile)).await;
+        let delivery = SoapCourier::new(trust()).deliver(notice("http://127.0.0.1:1/".to_owned(), profile)).await;
         assert_eq!(delivery, Delivery::Failed("the SOAPAction of the account's callback is no header".to_owned()));
+    }
+
+    /// A platform that speaks https as `name`, and its certificate.
+    async fn secured(name: &str) -> (String, String) {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("made");
+        let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let acceptor = crate::tls::Identity::from_pem(pem.as_bytes(), key.as_bytes()).expect("a pair").acceptor();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("https://{}/alerts", listener.local_addr().expect("bound"));
+        tokio::spawn(async move {
+            let Plays::Says(text) = http("200 OK", &soap("<Result>0</Result>")) else { return };
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut got = Vec::new();
+                while !whole(&got) {
+                    let mut piece = [0; 4096];
+                    let read = stream.read(&mut piece).await.expect("a request");
+                    got.extend_from_slice(&piece[..read]);
+                }
+                let _ = stream.write_all(text.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        (url, pem)
+    }
+
+    #[tokio::test]
+    async fn https_goes_to_a_platform_that_is_trusted_and_to_no_other() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (good, pem) = secured("127.0.0.1").await;
+        let (misnamed, other) = secured("elsewhere.example").await;
+        let file = dir.path().join("ca.pem");
+        std::fs::write(&file, pem + &other).expect("writable");
+        let courier = SoapCourier::new(trust());
+        let deliver = async |courier: &SoapCourier, url: &str| {
+            courier.deliver(notice(url.to_owned(), CallbackProfile::default())).await
+        };
+        let Delivery::Failed(why) = deliver(&courier, &good).await else { panic!("delivered to a stranger") };
+        assert!(why.contains("of nobody that is trusted here; alerts.ca names whom to trust"), "{why}");
+        courier.believe(Trust::of_system_and(Some(&file)).expect("roots"));
+        assert_eq!(deliver(&courier, &good).await, Delivery::Delivered);
+        let Delivery::Failed(why) = deliver(&courier, &misnamed).await else { panic!("delivered to another") };
+        assert!(why.contains("its certificate is for another name"), "{why}");
+        let Delivery::Failed(why) = deliver(&courier, &good.replace("https", "http")).await else { panic!("plain") };
+        assert!(!why.is_empty());
+        // And https to who speaks plain HTTP.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("https://{}/", listener.local_addr().expect("bound"));
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        });
+        let Delivery::Failed(why) = deliver(&courier, &url).await else { panic!("no TLS") };
+        assert!(why.contains("it does not speak TLS"), "{why}");
     }
 }

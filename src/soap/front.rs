@@ -58,7 +58,8 @@ pub(super) fn router<D: Dispatch>(dispatch: D, settings: Arc<SoapSettings>) -> R
 
 async fn storage<D: Dispatch>(dispatch: D, settings: Arc<SoapSettings>, request: HttpRequest) -> Response {
     if is_get(request.method()) && asks_for_wsdl(&request) {
-        return match wsdl::storage(&settings, request.uri(), request.headers()) {
+        let secured = request.extensions().get::<crate::http::Secured>().is_some();
+        return match wsdl::storage(&settings, request.uri(), request.headers(), secured) {
             Ok(text) => xml(StatusCode::OK, Version::Soap11, text),
             Err(wsdl::BadHost) => plain(StatusCode::BAD_REQUEST, "the Host header is not valid"),
         };

@@ -1,11 +1,12 @@
 //! The control plane: the nine operations of section 7, and the client of section 8.
 //!
 //! Parse → sign in → engine → words. Which protocol rule stands where: `front` has HTTP's, `wire::soap` the envelope's,
-//! `calls` an operation a file, `result` the numbers. Absent: rules of the shop, and TLS, which is the listener's.
+//! `calls` an operation a file, `result` the numbers. Absent: rules of the shop, and the listener's TLS; `dial` speaks it to platforms.
 
 mod calls;
 mod courier;
 mod credentials;
+mod dial;
 mod front;
 mod result;
 mod wsdl;

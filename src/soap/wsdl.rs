@@ -22,12 +22,18 @@ pub(super) fn alert() -> String {
 }
 
 /// The contract of section 7, with the address under which the caller has found us, or the configured one.
-pub(super) fn storage(settings: &SoapSettings, uri: &Uri, headers: &HeaderMap) -> Result<String, BadHost> {
+pub(super) fn storage(
+    settings: &SoapSettings,
+    uri: &Uri,
+    headers: &HeaderMap,
+    secured: bool,
+) -> Result<String, BadHost> {
+    let scheme = if secured { "https" } else { "http" };
     let address = match &settings.public_url {
         Some(url) => configured(url),
         None => match host(uri, headers)? {
-            Some(host) => format!("http://{host}{STORAGE_PATH}"),
-            None => return Ok(STORAGE.to_owned()),
+            Some(host) => format!("{scheme}://{host}{STORAGE_PATH}"),
+            None => format!("{scheme}://localhost{STORAGE_PATH}"),
         },
     };
     Ok(STORAGE.replace(PLACEHOLDER, &Escaped(&address, true).to_string()))
@@ -91,7 +97,7 @@ mod tests {
         if let Some(host) = host {
             headers.insert(header::HOST, host.parse().expect("a header value"));
         }
-        storage(&settings, &Uri::from_static("/services/VideoCloudStorage?wsdl"), &headers)
+        storage(&settings, &Uri::from_static("/services/VideoCloudStorage?wsdl"), &headers, false)
     }
 
     fn addresses(wsdl: &str) -> Vec<&str> {
@@ -106,6 +112,15 @@ mod tests {
             assert_eq!(addresses(&wsdl), [expected.as_str(), expected.as_str()]);
         }
         assert_eq!(addresses(&served(None, None).expect("none"))[0], PLACEHOLDER);
+    }
+
+    #[test]
+    fn who_came_over_tls_is_led_to_tls() {
+        let settings = SoapSettings { public_url: None, zone_minutes: 480 };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, "box.local:9001".parse().expect("a header value"));
+        let wsdl = storage(&settings, &Uri::from_static("/?wsdl"), &headers, true).expect("a good host");
+        assert_eq!(addresses(&wsdl), ["https://box.local:9001/services/VideoCloudStorage"; 2]);
     }
 
     #[test]
@@ -134,6 +149,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::HOST, "a".parse().expect("a header value"));
         headers.append(header::HOST, "b".parse().expect("a header value"));
-        assert_eq!(storage(&settings, &Uri::from_static("/?wsdl"), &headers), Err(BadHost));
+        assert_eq!(storage(&settings, &Uri::from_static("/?wsdl"), &headers, false), Err(BadHost));
     }
 }

@@ -30,6 +30,7 @@ pub struct Plane {
     open: AtomicI64,
     connections: AtomicU64,
     accept_failures: AtomicU64,
+    handshake_failures: AtomicU64,
 }
 
 /// An open connection, counted until it is dropped.
@@ -45,6 +46,7 @@ impl Default for Metrics {
                 open: AtomicI64::new(0),
                 connections: AtomicU64::new(0),
                 accept_failures: AtomicU64::new(0),
+                handshake_failures: AtomicU64::new(0),
             })
         };
         Self {
@@ -87,6 +89,11 @@ impl Plane {
     pub fn accept_failed(&self) {
         self.accept_failures.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Counts a connection that ended before TLS was agreed on.
+    pub fn handshake_failed(&self) {
+        self.handshake_failures.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Open {
@@ -126,6 +133,21 @@ impl Metrics {
                 "kandian_http_accept_failures_total",
                 &labels,
                 plane.accept_failures.load(Ordering::Relaxed),
+            );
+        }
+        head(
+            &mut out,
+            "kandian_tls_handshake_failures_total",
+            "counter",
+            "Connections that ended before TLS was agreed on.",
+        );
+        for plane in planes {
+            let labels = format!("plane=\"{}\"", plane.name);
+            sample(
+                &mut out,
+                "kandian_tls_handshake_failures_total",
+                &labels,
+                plane.handshake_failures.load(Ordering::Relaxed),
             );
         }
         head(&mut out, "kandian_uptime_seconds", "gauge", "Seconds since the start.");

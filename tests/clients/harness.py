@@ -214,13 +214,21 @@ class Server:
         host, _, port = self.listen[plane].rpartition(":")
         return host.strip("[]"), int(port)
 
+    def scheme(self, plane):
+        """`https` where the settings give the listener a certificate."""
+        told = self.settings.get(f"{plane}.tls", "off") != "off" or f"{plane}.tls.cert" in self.settings
+        return "https" if told else "http"
+
+    def base(self, plane):
+        return f"{self.scheme(plane)}://{self.listen[plane]}"
+
     @property
     def s3_url(self):
-        return f"http://{self.listen['s3']}"
+        return self.base("s3")
 
     @property
     def soap_url(self):
-        return f"http://{self.listen['soap']}{SOAP_PATH}"
+        return self.base("soap") + SOAP_PATH
 
     @property
     def wsdl_url(self):
@@ -228,7 +236,7 @@ class Server:
 
     @property
     def alert_wsdl_url(self):
-        return f"http://{self.listen['soap']}/services/AlertCallback?wsdl"
+        return self.base("soap") + "/services/AlertCallback?wsdl"
 
     def run(self, *args, timeout=60.0, env=None):
         """Runs `kandian ARGS`; gives the finished process, whatever its exit code."""

@@ -23,7 +23,7 @@ fn what_was_put_comes_back_until_it_is_deleted_and_no_file_is_left() {
         std::thread::spawn(move || serve::serve(&listener, &log, limit));
         let threads: Vec<_> = (0..4_u8)
             .map(|thread| {
-                let mut connection = Connection::new(&address);
+                let mut connection = Connection::new(&address, None);
                 std::thread::spawn(move || {
                     for size in [0, 1, 5000, 65_536, 1 << 20, (3 << 20) + 77] {
                         let path = format!("/{thread}/{size}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes as Buf;
 use futures_util::StreamExt;
 
-use crate::config::{Alerts, Config, Log, Portal, Reserve, S3, Soap, Space, Storage};
+use crate::config::{Alerts, Config, Log, Portal, Reserve, S3, Soap, Space, Storage, Tls};
 use crate::domain::{GigabyteSize, Gigabytes, Lock, Metadata, ObjectKey, RetrySchedule, Rules, Secret};
 use crate::engine::types::Who;
 use crate::engine::{
@@ -114,22 +114,30 @@ impl Rig {
                 max_requests: 8192,
                 max_requests_per_key: 512,
                 buffer_memory: 2 << 30,
+                tls: Tls::Off,
             },
-            soap: Soap { listen, public_url: None },
+            soap: Soap { listen, public_url: None, tls: Tls::Off },
             portal: Portal {
                 listen,
                 idle_timeout: Duration::from_secs(1800),
                 session_timeout: Duration::from_secs(43_200),
                 silent_factor: 3,
                 gone_days: 180,
+                tls: Tls::Off,
             },
             metrics_listen: listen,
+            metrics_tls: Tls::Off,
             space: Space {
                 bytes_per_gb: GigabyteSize::new(bytes_per_gb).unwrap(),
                 rules: Rules::default(),
                 max_sub_accounts: 1000,
             },
-            alerts: Alerts { notify_idle: false, schedule: RetrySchedule::default(), timeout: Duration::from_secs(10) },
+            alerts: Alerts {
+                notify_idle: false,
+                schedule: RetrySchedule::default(),
+                timeout: Duration::from_secs(10),
+                ca: None,
+            },
             zone_minutes: 480,
             shutdown_grace: Duration::from_secs(5),
             log: Log { level: "info".to_owned(), json: false },

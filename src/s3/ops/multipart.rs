@@ -119,11 +119,7 @@ pub(super) async fn complete(
         .collect();
     let engine = call.plane.engine.clone();
     let stored = engine.complete_multipart(call.caller, call.bucket, key, id, said).await?;
-    let location = match (&call.head.host, &call.head.host_bucket) {
-        (Some(host), None) => format!("http://{host}/{}/{key}", call.bucket.name),
-        (Some(host), Some(_)) => format!("http://{host}/{key}"),
-        (None, _) => format!("/{}/{key}", call.bucket.name),
-    };
+    let location = call.head.location(call.bucket.name.as_str(), key.as_str());
     let tag = stored.etag.to_string();
     let checksum = stored.checksum.as_ref();
     Ok(xml(s3_xml::multipart_completed(&location, call.bucket.name.as_str(), key.as_str(), &tag, checksum)))

@@ -275,11 +275,7 @@ impl Arriving {
 /// What the form asked for: a redirect, a status, or 204.
 fn answer(head: &Head, fields: &Fields, bucket: &str, key: &ObjectKey, stored: &Stored) -> Response<Body> {
     let path = utf8_percent_encode(key.as_str(), PATH);
-    let location = match (&head.host, &head.host_bucket) {
-        (Some(host), None) => format!("http://{host}/{bucket}/{path}"),
-        (Some(host), Some(_)) => format!("http://{host}/{path}"),
-        (None, _) => format!("/{bucket}/{path}"),
-    };
+    let location = head.location(bucket, &path.to_string());
     let tag = stored.etag.to_string();
     let wanted = fields.get("success_action_redirect").or_else(|| fields.get("redirect"));
     let mut response = match wanted.and_then(|url| redirect(url, bucket, key.as_str(), &tag)) {

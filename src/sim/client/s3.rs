@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Answer, ClientError, Connection, Content, Endpoint, TIMEOUT, read_whole};
 use crate::domain::{AccessKey, Secret};
+use crate::tls::Trust;
 use crate::wire::sig::{self, ToSign};
 use crate::world::Clock;
 
@@ -61,8 +62,8 @@ pub enum Outcome {
 
 impl S3 {
     /// A client of this endpoint.
-    pub fn new(endpoint: Endpoint, credentials: Credentials, clock: Arc<dyn Clock>) -> Self {
-        Self { connection: Connection::new(endpoint), credentials, clock }
+    pub fn new(endpoint: Endpoint, credentials: Credentials, clock: Arc<dyn Clock>, trust: Trust) -> Self {
+        Self { connection: Connection::new(endpoint, trust), credentials, clock }
     }
 
     /// Sends a signed request; the answer's body is the caller's to read to its end.

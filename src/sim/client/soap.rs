@@ -8,6 +8,7 @@ use quick_xml::events::Event;
 
 use super::{ClientError, Connection, Content, Endpoint};
 use crate::domain::{AccessKey, Secret};
+use crate::tls::Trust;
 
 const NAMESPACE: &str = "urn:sjkd:video-cloud-storage:v1_2";
 
@@ -35,8 +36,8 @@ pub struct OpenedSubAccount {
 
 impl Platform {
     /// A platform that calls this service for this account.
-    pub fn new(service: Endpoint, account: impl Into<String>, password: Secret) -> Self {
-        Self { connection: Connection::new(service), account: account.into(), password }
+    pub fn new(service: Endpoint, account: impl Into<String>, password: Secret, trust: Trust) -> Self {
+        Self { connection: Connection::new(service, trust), account: account.into(), password }
     }
 
     /// 7.2 子账户开户申请, with this many GB.
