@@ -1,6 +1,7 @@
 //! The composition root: the only room that knows all the others.
 
 mod address;
+mod descriptors;
 mod pages;
 mod ready;
 mod reload;

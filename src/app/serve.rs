@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::descriptors;
 use super::pages::{Health, monitoring};
 use super::ready::{Listening, announce, listen_json, take_back};
 use super::reload::Live;
@@ -20,10 +21,10 @@ use super::{Source, address, control_socket, seam};
 use crate::api;
 use crate::config::Config;
 use crate::domain::GigabyteSize;
-use crate::http::{Limits, LiveRouter, serve as serve_plane};
+use crate::http::{Limits, LiveRouter, listen, serve as serve_plane};
 use crate::portal;
 use crate::telemetry::{LogLevel, Metrics};
-use crate::world::os::world;
+use crate::world::os::{open_files, world};
 
 /// What a running server is told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ pub async fn serve_until(
     if UnixStream::connect(&socket).await.is_ok() {
         return Err(format!("a server is running on {} already", data_dir.display()));
     }
-    let listeners = bind(&config).await?;
+    let listeners = bind(&config)?;
     let at = listeners.addresses().map_err(|error| error.to_string())?;
     let urls = address::public_urls(&config, at.s3, at.soap);
 
@@ -104,8 +105,11 @@ pub async fn serve_until(
         started: world.clock.now(),
     };
     let (planes, drain, end) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let (files, kept) = (open_files(), descriptors::for_the_store(&*world.disk, &config));
+    descriptors::warn(files, kept);
+    let shares = descriptors::share(files, kept, config.s3.max_connections);
     // Monitoring is there from the first moment to the last: a long recovery is not a silence.
-    let limits = Limits { grace: std::time::Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits { grace: std::time::Duration::from_secs(1), connections: shares.metrics, ..Limits::default() };
     let monitor = tokio::spawn(serve_plane(
         listeners.metrics,
         monitoring(health.clone()),
@@ -130,6 +134,7 @@ pub async fn serve_until(
     engine.start();
 
     let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
+    s3.set_stall_time(config.s3.idle_timeout);
     let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
     let (zone_minutes, gigabyte) = (config.zone_minutes, config.space.bytes_per_gb);
     let setup_code = engine.setup_code().await;
@@ -144,20 +149,20 @@ pub async fn serve_until(
         s3_at: at.s3,
         soap_at: at.soap,
     });
-    let limits = Limits { grace: live.grace(), ..Limits::default() };
-    planes.spawn(serve_plane(listeners.s3, s3, limits, Arc::clone(&metrics.s3), drain.clone()));
-    planes.spawn(serve_plane(listeners.soap, soap, limits, Arc::clone(&metrics.soap), drain.clone()));
+    let limits = |connections| Limits { grace: live.grace(), connections, ..Limits::default() };
+    planes.spawn(serve_plane(listeners.s3, s3, limits(shares.s3), Arc::clone(&metrics.s3), drain.clone()));
+    planes.spawn(serve_plane(listeners.soap, soap, limits(shares.soap), Arc::clone(&metrics.soap), drain.clone()));
     planes.spawn(serve_plane(
         listeners.portal,
         portal_router(&live, zone_minutes, gigabyte),
-        limits,
+        limits(shares.portal),
         Arc::clone(&metrics.portal),
         drain.clone(),
     ));
     planes.spawn(serve_plane(
         operators,
         api::router(control(&live)),
-        limits,
+        limits(shares.control),
         Arc::clone(&metrics.control),
         drain.clone(),
     ));
@@ -220,16 +225,16 @@ fn control(live: &Arc<Live>) -> api::Control {
     }
 }
 
-async fn bind(config: &Config) -> Result<Listeners, String> {
-    let one = async |key: &str, address: SocketAddr| {
+fn bind(config: &Config) -> Result<Listeners, String> {
+    let one = |key: &str, address: SocketAddr| {
         let right = format!("set {key} to a free port, or to port 0");
-        TcpListener::bind(address).await.map_err(|error| format!("{key}: cannot listen on {address}: {error}; {right}"))
+        listen(address).map_err(|error| format!("{key}: cannot listen on {address}: {error}; {right}"))
     };
     Ok(Listeners {
-        s3: one("s3.listen", config.s3.listen).await?,
-        soap: one("soap.listen", config.soap.listen).await?,
-        portal: one("portal.listen", config.portal.listen).await?,
-        metrics: one("metrics.listen", config.metrics_listen).await?,
+        s3: one("s3.listen", config.s3.listen)?,
+        soap: one("soap.listen", config.soap.listen)?,
+        portal: one("portal.listen", config.portal.listen)?,
+        metrics: one("metrics.listen", config.metrics_listen)?,
     })
 }
 

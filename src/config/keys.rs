@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 46] = [
+pub const KEYS: [&str; 47] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -21,6 +21,7 @@ pub const KEYS: [&str; 46] = [
     "s3.multipart_expiry",
     "s3.max_requests",
     "s3.max_requests_per_key",
+    "s3.max_connections",
     "s3.buffer_memory",
     "s3.tls",
     "soap.listen",

@@ -24,6 +24,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         multipart_expiry,
         max_requests,
         max_requests_per_key,
+        max_connections,
         buffer_memory,
     } = s3;
     let Portal { listen: portal_listen, idle_timeout: session_idle, session_timeout, silent_factor, gone_days } =
@@ -54,6 +55,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("s3.multipart_expiry", json!(show_duration(*multipart_expiry))),
         ("s3.max_requests", json!(max_requests)),
         ("s3.max_requests_per_key", json!(max_requests_per_key)),
+        ("s3.max_connections", json!(max_connections)),
         ("s3.buffer_memory", json!(show_size(*buffer_memory))),
         ("soap.listen", json!(soap_listen.to_string())),
         ("soap.public_url", json!(soap_url)),

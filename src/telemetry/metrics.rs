@@ -30,6 +30,7 @@ pub struct Plane {
     open: AtomicI64,
     connections: AtomicU64,
     accept_failures: AtomicU64,
+    made_room: AtomicU64,
 }
 
 /// An open connection, counted until it is dropped.
@@ -45,6 +46,7 @@ impl Default for Metrics {
                 open: AtomicI64::new(0),
                 connections: AtomicU64::new(0),
                 accept_failures: AtomicU64::new(0),
+                made_room: AtomicU64::new(0),
             })
         };
         Self {
@@ -87,6 +89,11 @@ impl Plane {
     pub fn accept_failed(&self) {
         self.accept_failures.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Counts a quiet connection that was ended because another needed its place.
+    pub fn made_room(&self) {
+        self.made_room.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Open {
@@ -127,6 +134,13 @@ impl Metrics {
                 &labels,
                 plane.accept_failures.load(Ordering::Relaxed),
             );
+        }
+        let help = "Quiet connections that were ended because others needed their places.";
+        head(&mut out, "kandian_http_connections_made_room_total", "counter", help);
+        for plane in planes {
+            let labels = format!("plane=\"{}\"", plane.name);
+            let count = plane.made_room.load(Ordering::Relaxed);
+            sample(&mut out, "kandian_http_connections_made_room_total", &labels, count);
         }
         head(&mut out, "kandian_uptime_seconds", "gauge", "Seconds since the start.");
         sample(&mut out, "kandian_uptime_seconds", "", uptime.as_secs());
