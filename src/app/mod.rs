@@ -2,6 +2,7 @@
 
 mod address;
 mod certificates;
+mod descriptors;
 mod notify;
 mod pages;
 mod ready;

@@ -16,13 +16,14 @@ use crate::tls::Trust;
 use crate::world::World;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
-const NEED_RESTART: [&str; 12] = [
+const NEED_RESTART: [&str; 13] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
     "storage.volume_size",
     "storage.index_cache",
     "s3.listen",
+    "s3.max_connections",
     "soap.listen",
     "portal.listen",
     "metrics.listen",
@@ -128,6 +129,7 @@ impl Live {
         }
         self.engine.reload(new);
         seam::set_public_urls(&self.engine, address::public_urls(new, self.s3_at, self.soap_at));
+        self.s3.set_stall_time(new.s3.idle_timeout);
         self.s3.replace(seam::s3_router(self.engine.clone(), Arc::new(new.s3.clone())));
         self.soap.replace(seam::soap_router(self.engine.clone(), new.soap.public_url.clone(), new.zone_minutes));
     }
@@ -141,6 +143,7 @@ fn keep_fixed(old: &Config, mut new: Config) -> Config {
     new.storage.volume_size = old.storage.volume_size;
     new.storage.index_cache = old.storage.index_cache;
     new.s3.listen = old.s3.listen;
+    new.s3.max_connections = old.s3.max_connections;
     new.soap.listen = old.soap.listen;
     new.portal.listen = old.portal.listen;
     new.metrics_listen = old.metrics_listen;
@@ -164,6 +167,7 @@ mod tests {
             "storage.volume_size=8MiB",
             "storage.index_cache=1MiB",
             "s3.listen=127.0.0.1:1",
+            "s3.max_connections=100",
             "soap.listen=127.0.0.1:2",
             "portal.listen=127.0.0.1:3",
             "metrics.listen=127.0.0.1:4",

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::certificates;
+use super::descriptors;
 use super::notify;
 use super::pages::{Health, monitoring};
 use super::ready::{Listening, announce, listen_json, take_back};
@@ -22,11 +23,11 @@ use super::{Source, address, control_socket, seam};
 use crate::api;
 use crate::config::Config;
 use crate::domain::GigabyteSize;
-use crate::http::{Door, Limits, LiveRouter, LiveTls, serve as serve_plane};
+use crate::http::{Door, Limits, LiveRouter, LiveTls, listen, serve as serve_plane};
 use crate::portal;
 use crate::telemetry::{LogLevel, Metrics};
 use crate::world::World;
-use crate::world::os::world;
+use crate::world::os::{open_files, world};
 
 /// What a running server is told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +100,7 @@ pub async fn serve_until(
     let (shown, trust) = certificates.await.map_err(|error| error.to_string())??;
     let doors = shown.each_ref().map(|identity| LiveTls::new(identity.as_ref().map(crate::tls::Identity::acceptor)));
     let [s3_door, soap_door, portal_door, metrics_door] = doors.clone();
-    let listeners = bind(&config).await?;
+    let listeners = bind(&config)?;
     let at = listeners.addresses().map_err(|error| error.to_string())?;
     let urls = address::public_urls(&config, at.s3, at.soap);
 
@@ -112,8 +113,11 @@ pub async fn serve_until(
         started: world.clock.now(),
     };
     let (planes, drain, end) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let (files, kept) = (open_files(), descriptors::for_the_store(&*world.disk, &config));
+    descriptors::warn(files, kept);
+    let shares = descriptors::share(files, kept, config.s3.max_connections);
     // Monitoring is there from the first moment to the last: a long recovery is not a silence.
-    let limits = Limits { grace: std::time::Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits { grace: std::time::Duration::from_secs(1), connections: shares.metrics, ..Limits::default() };
     let monitor = tokio::spawn(serve_plane(
         Door::new(listeners.metrics, metrics_door),
         monitoring(health.clone()),
@@ -139,6 +143,7 @@ pub async fn serve_until(
     engine.start();
 
     let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
+    s3.set_stall_time(config.s3.idle_timeout);
     let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
     let (zone_minutes, gigabyte) = (config.zone_minutes, config.space.bytes_per_gb);
     let setup_code = engine.setup_code().await;
@@ -157,26 +162,27 @@ pub async fn serve_until(
         shown: Mutex::new(shown),
         courier,
     });
-    let limits = Limits { grace: live.grace(), ..Limits::default() };
-    planes.spawn(serve_plane(Door::new(listeners.s3, s3_door), s3, limits, Arc::clone(&metrics.s3), drain.clone()));
+    let limits = |connections| Limits { grace: live.grace(), connections, ..Limits::default() };
+    let s3_limits = limits(shares.s3);
+    planes.spawn(serve_plane(Door::new(listeners.s3, s3_door), s3, s3_limits, Arc::clone(&metrics.s3), drain.clone()));
     planes.spawn(serve_plane(
         Door::new(listeners.soap, soap_door),
         soap,
-        limits,
+        limits(shares.soap),
         Arc::clone(&metrics.soap),
         drain.clone(),
     ));
     planes.spawn(serve_plane(
         Door::new(listeners.portal, portal_door),
         portal_router(&live, zone_minutes, gigabyte),
-        limits,
+        limits(shares.portal),
         Arc::clone(&metrics.portal),
         drain.clone(),
     ));
     planes.spawn(serve_plane(
         operators,
         api::router(control(&live)),
-        limits,
+        limits(shares.control),
         Arc::clone(&metrics.control),
         drain.clone(),
     ));
@@ -271,16 +277,16 @@ fn control(live: &Arc<Live>) -> api::Control {
     }
 }
 
-async fn bind(config: &Config) -> Result<Listeners, String> {
-    let one = async |key: &str, address: SocketAddr| {
+fn bind(config: &Config) -> Result<Listeners, String> {
+    let one = |key: &str, address: SocketAddr| {
         let right = format!("set {key} to a free port, or to port 0");
-        TcpListener::bind(address).await.map_err(|error| format!("{key}: cannot listen on {address}: {error}; {right}"))
+        listen(address).map_err(|error| format!("{key}: cannot listen on {address}: {error}; {right}"))
     };
     Ok(Listeners {
-        s3: one("s3.listen", config.s3.listen).await?,
-        soap: one("soap.listen", config.soap.listen).await?,
-        portal: one("portal.listen", config.portal.listen).await?,
-        metrics: one("metrics.listen", config.metrics_listen).await?,
+        s3: one("s3.listen", config.s3.listen)?,
+        soap: one("soap.listen", config.soap.listen)?,
+        portal: one("portal.listen", config.portal.listen)?,
+        metrics: one("metrics.listen", config.metrics_listen)?,
     })
 }
 

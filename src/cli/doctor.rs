@@ -193,8 +193,9 @@ fn open_files() -> Finding {
     let what = "open files".to_owned();
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().next());
-    match soft {
+    // The server raises what holds (the first number) to what may (the second).
+    let most = line.and_then(|line| line.split_whitespace().nth(1));
+    match most {
         None => Finding { verdict: Verdict::Warning, what, found: "the limit could not be read".to_owned() },
         Some(limit) if limit.parse::<u64>().is_ok_and(|limit| limit < 8192) => Finding {
             verdict: Verdict::Warning,

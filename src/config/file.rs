@@ -10,6 +10,7 @@ use super::keys::{IN_TABLES, KEYS, SECTIONS};
 use super::nearest::nearest;
 use super::text::{Entries, Entry, Place, Places, Raw, read_file, read_set};
 use super::{Alerts, Config, Log, Portal, Reserve, S3, Soap, Space, Storage, Tls, value};
+use crate::domain::limits::CONNECTIONS_MAX;
 use crate::domain::{GigabyteSize, Gigabytes, Percent, RetrySchedule, Rules};
 
 /// What an operator wrote, in the order of rising weight.
@@ -190,6 +191,7 @@ impl Reader {
             multipart_expiry: self.duration("s3.multipart_expiry", WEEK, HOUR..=60 * WEEK),
             max_requests: self.integer("s3.max_requests", 8192, 2..=1_000_000),
             max_requests_per_key: self.integer("s3.max_requests_per_key", 512, 1..=1_000_000),
+            max_connections: self.integer("s3.max_connections", CONNECTIONS_MAX as u64, 8..=1_000_000),
             buffer_memory: self.size("s3.buffer_memory", 2 << 30, 16 << 20..=1 << 40),
             tls: self.tls("s3.tls"),
         }

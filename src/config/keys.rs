@@ -21,6 +21,7 @@ pub const KEYS: [&str; 47] = [
     "s3.multipart_expiry",
     "s3.max_requests",
     "s3.max_requests_per_key",
+    "s3.max_connections",
     "s3.buffer_memory",
     "s3.tls",
     "soap.listen",

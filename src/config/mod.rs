@@ -114,7 +114,7 @@ pub struct S3 {
     pub clock_skew: Duration,
     /// Whether SigV2 is accepted.
     pub sig_v2: bool,
-    /// An upload on which no byte moves for so long is cut.
+    /// An upload or a download on which no byte moves for so long is cut.
     pub idle_timeout: Duration,
     /// A multipart upload that got no part for so long is given up.
     pub multipart_expiry: Duration,
@@ -122,6 +122,8 @@ pub struct S3 {
     pub max_requests: u64,
     /// Requests under way of one key.
     pub max_requests_per_key: u64,
+    /// Connections at once.
+    pub max_connections: u64,
     /// Bytes that requests under way may fill.
     pub buffer_memory: u64,
     /// What is shown to cameras.

@@ -36,6 +36,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         multipart_expiry,
         max_requests,
         max_requests_per_key,
+        max_connections,
         buffer_memory,
         tls: s3_tls,
     } = s3;
@@ -73,6 +74,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("s3.multipart_expiry", json!(show_duration(*multipart_expiry))),
         ("s3.max_requests", json!(max_requests)),
         ("s3.max_requests_per_key", json!(max_requests_per_key)),
+        ("s3.max_connections", json!(max_connections)),
         ("s3.buffer_memory", json!(show_size(*buffer_memory))),
         ("s3.tls", show_tls(s3_tls)),
         ("soap.listen", json!(soap_listen.to_string())),

@@ -31,6 +31,11 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 64 << 10;
 pub const SOAP_REQUEST_SECONDS_MAX: u64 = 30;
 /// Contract, section 5: an idle connection lives this long.
 pub const IDLE_SECONDS_MAX: u64 = 60;
+/// A connection is without buffers after this: a camera that uploads one picture after the other is quicker.
+pub const REST_AFTER_SECONDS: u64 = 2;
+/// Connections of a plane at once: a camera and a phone for each of 10,000 sub-accounts. Each costs a descriptor
+/// and, while it rests, some 2 KiB.
+pub const CONNECTIONS_MAX: usize = 20_000;
 /// `design/security.md`: heads arrive within this.
 pub const HTTP_HEAD_SECONDS_MAX: u64 = 10;
 /// Contract, section 6: an answer of the platform over this is a failure.

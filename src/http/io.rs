@@ -2,28 +2,47 @@
 //!
 //! hyper has one time limit for "nothing came yet" and "the head is not whole yet". Here they are
 //! two, because a camera may keep a connection for its next picture while nobody needs a minute
-//! for a head.
+//! for a head. hyper also holds 16 KiB and more for a connection on which nothing is said: one that
+//! rests is taken back from it, and given to it again with the bytes that ended the rest.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::Limits;
+use super::{Limits, LiveRouter};
 use crate::telemetry::Plane;
 
-/// What the two sides of a connection tell each other.
-#[derive(Debug, Default)]
+/// What the two sides of a connection tell each other, and the accept loop.
+#[derive(Debug)]
 pub(super) struct Traffic {
     under_way: AtomicUsize,
     ended: AtomicU64,
+    /// Milliseconds from `began` to when the connection fell quiet; else [`TALKS`] or [`LEAVES`].
+    quiet: AtomicU64,
+    began: Instant,
+    /// Whether it was ever given what it asked for.
+    served: AtomicBool,
+    /// Whether hyper is to give the connection back.
+    rests: AtomicBool,
+    task: AtomicWaker,
 }
+
+/// A request is under way, or the last answer is.
+const TALKS: u64 = u64::MAX;
+/// Who was given what it asked for counts as quiet so many milliseconds later than it is: a flood of connections that
+/// say nothing, or ask for what they may not have, gives way to itself before it takes a camera's connection.
+const SERVED_LATER: u64 = 10_000;
+/// It was quiet when its place was needed.
+const LEAVES: u64 = u64::MAX - 1;
 
 /// One request under way: from its head's last byte until its answer's last.
 #[derive(Debug)]
@@ -37,6 +56,8 @@ const LINGER: (Duration, usize) = (Duration::from_secs(1), 16 << 20);
 /// Past so many open connections each reads no more than [`CROWDED_READ`] at a time: hyper's buffer grows
 /// with what a read brings and never shrinks, and after a stall there is much to be read on all at once.
 const CROWDED: i64 = 512;
+/// What ends a rest is read in pieces of at most this: most heads are shorter.
+const FIRST_READ: usize = 2 << 10;
 /// See [`CROWDED`]. One less than hyper's first buffer, which it takes to be large enough until a read fills it.
 const CROWDED_READ: usize = (8 << 10) - 1;
 
@@ -44,6 +65,7 @@ const CROWDED_READ: usize = (8 << 10) - 1;
 pub(super) struct Watched<T> {
     io: T,
     plane: Arc<Plane>,
+    router: LiveRouter,
     traffic: Arc<Traffic>,
     limits: Limits,
     timer: Pin<Box<Sleep>>,
@@ -51,6 +73,8 @@ pub(super) struct Watched<T> {
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
     waiting: Waiting,
     ended_seen: u64,
+    /// What ended the rest, until it is read.
+    ahead: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +83,8 @@ enum Waiting {
     No,
     /// For the first byte of a head.
     ForRequest,
+    /// For the same, and for so long that nothing is held for it any more.
+    Resting,
     /// For the rest of a head.
     ForHead,
 }
@@ -66,7 +92,63 @@ enum Waiting {
 impl UnderWay {
     pub(super) fn begin(traffic: &Arc<Traffic>) -> Self {
         traffic.under_way.fetch_add(1, Ordering::Relaxed);
+        traffic.quiet.store(TALKS, Ordering::Relaxed);
         Self(Arc::clone(traffic))
+    }
+}
+
+impl Traffic {
+    /// For a connection that has said nothing yet; `began` is where its plane's time begins.
+    pub(super) fn new(began: Instant) -> Self {
+        let traffic = Self {
+            under_way: AtomicUsize::new(0),
+            ended: AtomicU64::new(0),
+            quiet: AtomicU64::new(TALKS),
+            began,
+            served: AtomicBool::new(false),
+            rests: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        };
+        traffic.fell_quiet();
+        traffic
+    }
+
+    pub(super) fn fell_quiet(&self) {
+        self.quiet_from(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(LEAVES - 1));
+    }
+
+    /// It was given what it asked for.
+    pub(super) fn serve(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// `since` in milliseconds of the plane's time.
+    pub(super) fn quiet_from(&self, since: u64) {
+        let later = if self.served.load(Ordering::Relaxed) { SERVED_LATER } else { 0 };
+        self.quiet.store(since.saturating_add(later).min(LEAVES - 1), Ordering::Relaxed);
+    }
+
+    /// Since when no request is under way, as its place counts; `None` where one is, or where it leaves already.
+    pub(super) fn quiet_since(&self) -> Option<u64> {
+        Some(self.quiet.load(Ordering::Relaxed)).filter(|since| *since < LEAVES)
+    }
+
+    /// Ends the connection where it is still quiet since `since`; whether it was.
+    pub(super) fn leave(&self, since: u64) -> bool {
+        let leaves = self.quiet.compare_exchange(since, LEAVES, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if leaves {
+            self.task.wake();
+        }
+        leaves
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.quiet.load(Ordering::Acquire) == LEAVES
+    }
+
+    /// Whether hyper is to give the connection back.
+    pub(super) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
     }
 }
 
@@ -78,30 +160,39 @@ impl Drop for UnderWay {
 }
 
 impl<T> Watched<T> {
-    pub(super) fn new(io: T, limits: Limits, plane: Arc<Plane>) -> (Self, Arc<Traffic>) {
-        let traffic = Arc::new(Traffic::default());
-        let timer = Box::pin(tokio::time::sleep(limits.idle_time));
-        let watched = Self {
+    pub(super) fn new(io: T, limits: Limits, plane: Arc<Plane>, router: LiveRouter, traffic: Arc<Traffic>) -> Self {
+        Self {
             io,
             plane,
-            traffic: Arc::clone(&traffic),
+            router,
+            traffic,
             limits,
-            timer,
+            timer: Box::pin(tokio::time::sleep(limits.idle_time)),
             writing_until: None,
             lingering: None,
-            waiting: Waiting::ForRequest,
+            waiting: Waiting::Resting,
             ended_seen: 0,
-        };
-        (watched, traffic)
+            ahead: Bytes::new(),
+        }
+    }
+
+    /// The connection again, with what hyper had read of it beyond the last request.
+    pub(super) fn rested(&mut self, ahead: Bytes) {
+        self.traffic.rests.store(false, Ordering::Relaxed);
+        self.ahead = ahead;
     }
 
     fn wait(&mut self, waiting: Waiting) {
         self.waiting = waiting;
-        let time = if waiting == Waiting::ForHead { self.limits.head_time } else { self.limits.idle_time };
+        let time = match waiting {
+            Waiting::ForHead => self.limits.head_time,
+            Waiting::ForRequest => self.limits.idle_time.min(self.limits.rest_after),
+            Waiting::Resting | Waiting::No => self.limits.idle_time.saturating_sub(self.limits.rest_after),
+        };
         self.timer.as_mut().reset(Instant::now() + time);
     }
 
-    /// Whether a read that found nothing has waited for too long.
+    /// Whether a read that found nothing has waited for too long, or somebody else needs the place.
     fn too_late(&mut self, cx: &mut Context<'_>) -> bool {
         if self.traffic.under_way.load(Ordering::Acquire) > 0 {
             self.waiting = Waiting::No;
@@ -112,6 +203,22 @@ impl<T> Watched<T> {
             self.ended_seen = ended;
             self.wait(Waiting::ForRequest);
         }
+        // The end of an answer that is not taken yet is no silence.
+        if self.writing_until.is_none() && self.traffic.quiet.load(Ordering::Relaxed) == TALKS {
+            self.traffic.fell_quiet();
+        }
+        self.traffic.task.register(cx.waker());
+        if self.traffic.is_leaving() {
+            return true;
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        if self.waiting != Waiting::ForRequest || self.limits.idle_time <= self.limits.rest_after {
+            return true;
+        }
+        self.wait(Waiting::Resting);
+        self.traffic.rests.store(self.writing_until.is_none(), Ordering::Relaxed);
         self.timer.as_mut().poll(cx).is_ready()
     }
 
@@ -126,6 +233,7 @@ impl<T> Watched<T> {
         if self.waiting != Waiting::ForHead || ended != self.ended_seen {
             self.ended_seen = ended;
             self.wait(Waiting::ForHead);
+            self.traffic.rests.store(false, Ordering::Relaxed);
         }
     }
 
@@ -134,7 +242,7 @@ impl<T> Watched<T> {
             self.writing_until = None;
             return polled;
         }
-        let time = self.limits.write_time;
+        let time = self.router.stall_time().unwrap_or(self.limits.write_time);
         let timer = self.writing_until.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
         match timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
@@ -162,15 +270,47 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
 }
 
 impl<T: AsyncRead + Unpin> Watched<T> {
+    /// Waits for a request to begin: its first bytes are kept. `false` where the client has closed instead.
+    pub(super) async fn begins(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_begins(cx)).await
+    }
+
+    fn poll_begins(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        let mut scratch = [0; FIRST_READ];
+        let mut first = ReadBuf::new(&mut scratch);
+        match Pin::new(&mut self.io).poll_read(cx, &mut first) {
+            Poll::Ready(Ok(())) => {
+                self.ahead = Bytes::copy_from_slice(first.filled());
+                if !self.ahead.is_empty() {
+                    self.arrived();
+                }
+                Poll::Ready(Ok(!self.ahead.is_empty()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if self.too_late(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     /// Reads what there is; where it is crowded, not more than a little.
     fn read_some(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let now = self.ahead.len().min(out.remaining());
+            out.put_slice(&self.ahead[..now]);
+            self.ahead.advance(now);
+            return Poll::Ready(Ok(()));
+        }
         if out.remaining() <= CROWDED_READ || self.plane.open_now() <= CROWDED {
             return Pin::new(&mut self.io).poll_read(cx, out);
         }
-        let mut part = ReadBuf::new(out.initialize_unfilled_to(CROWDED_READ));
+        let mut scratch = [0; CROWDED_READ];
+        let mut part = ReadBuf::new(&mut scratch);
         let polled = Pin::new(&mut self.io).poll_read(cx, &mut part);
-        let read = part.filled().len();
-        out.advance(read);
+        // No page of hyper's buffer is touched that holds nothing.
+        out.put_slice(part.filled());
         polled
     }
 
@@ -223,6 +363,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<T> {
             }
         }
         // Between requests nothing is on its way.
-        if self.waiting == Waiting::ForRequest { Poll::Ready(Ok(())) } else { self.poll_linger(cx).map(Ok) }
+        let between = matches!(self.waiting, Waiting::ForRequest | Waiting::Resting);
+        if between { Poll::Ready(Ok(())) } else { self.poll_linger(cx).map(Ok) }
     }
 }

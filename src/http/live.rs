@@ -1,27 +1,46 @@
-//! A router that can be exchanged while connections are open.
+//! What of a plane can be exchanged while connections are open.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::Router;
 
-/// The router of a plane. A reload puts another in; requests under way keep theirs.
+/// The router of a plane, and how long its readers may stall. A reload puts others in; requests under way keep their
+/// router.
 #[derive(Clone)]
-pub struct LiveRouter(Arc<RwLock<Router>>);
+pub struct LiveRouter(Arc<Inner>);
+
+struct Inner {
+    router: RwLock<Router>,
+    /// Milliseconds; 0 where the limits say.
+    stall_time: AtomicU64,
+}
 
 impl LiveRouter {
     /// The router for the next request.
     pub fn get(&self) -> Router {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.router.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Another router for all requests that come from now on.
     pub fn replace(&self, router: Router) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = router;
+        *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    /// From now on an answer of which the client takes no byte for so long is cut, whatever the limits say.
+    pub fn set_stall_time(&self, time: Duration) {
+        self.0.stall_time.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// See [`LiveRouter::set_stall_time`]; `None` where it never was.
+    pub(super) fn stall_time(&self) -> Option<Duration> {
+        Some(self.0.stall_time.load(Ordering::Relaxed)).filter(|time| *time > 0).map(Duration::from_millis)
     }
 }
 
 impl From<Router> for LiveRouter {
     fn from(router: Router) -> Self {
-        Self(Arc::new(RwLock::new(router)))
+        Self(Arc::new(Inner { router: RwLock::new(router), stall_time: AtomicU64::new(0) }))
     }
 }

@@ -3,6 +3,7 @@
 mod cookie;
 mod io;
 mod live;
+mod places;
 mod secure;
 mod serve;
 mod unix;
@@ -15,7 +16,7 @@ use crate::domain::limits;
 pub use cookie::{SECURED_SESSION_COOKIE, SESSION_COOKIE, cookie, session_cookie_name};
 pub use live::LiveRouter;
 pub use secure::{Door, DoorStream, LiveTls, Stalls};
-pub use serve::{Accept, Opened, Opening, serve};
+pub use serve::{Accept, Opened, Opening, listen, serve};
 pub use unix::{Answer, Coming, open, request};
 
 /// The address of the socket's other end, in the extensions of every request that came over TCP.
@@ -38,9 +39,13 @@ pub struct Limits {
     pub head_time: Duration,
     /// A connection without a request ends after this.
     pub idle_time: Duration,
+    /// A connection without a request rests after this: no buffer is held for it any more. Longer than the pauses of
+    /// whoever is at work, because to begin again costs some allocations.
+    pub rest_after: Duration,
     /// An answer of which the client takes no byte for so long is cut.
     pub write_time: Duration,
-    /// Connections at once; further ones wait in the kernel's queue.
+    /// Connections at once. A further one gets the place of that which has been quiet longest; where none is quiet,
+    /// it waits.
     pub connections: usize,
     /// How long requests under way may take to finish at a stop.
     pub grace: Duration,
@@ -53,8 +58,9 @@ impl Default for Limits {
             headers: 128,
             head_time: Duration::from_secs(limits::HTTP_HEAD_SECONDS_MAX),
             idle_time: Duration::from_secs(limits::IDLE_SECONDS_MAX),
+            rest_after: Duration::from_secs(limits::REST_AFTER_SECONDS),
             write_time: Duration::from_secs(limits::IDLE_SECONDS_MAX),
-            connections: 20_000,
+            connections: limits::CONNECTIONS_MAX,
             grace: Duration::from_secs(30),
         }
     }

@@ -1,8 +1,9 @@
 //! The accept loop, one task a connection, and the drain.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,18 +19,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::io::{Traffic, UnderWay, Watched};
+use super::places::{Places, Seat, Spare, is_out_of_descriptors};
 use super::{Limits, LiveRouter, Peer, Secured};
 use crate::telemetry::Plane;
 
 /// A socket that connections come from.
-pub trait Accept: Send + 'static {
+pub trait Accept: AsFd + Send + 'static {
     /// A connection.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
     /// The next connection and, over TCP, who is there. What takes as long as the client does is left to the connection's
@@ -81,6 +82,22 @@ impl Accept for UnixListener {
     }
 }
 
+/// Unsent bytes of a connection that the kernel takes at most. It would take megabytes: ten thousand slow readers would
+/// fill its memory, and one that reads slowly would look as if it had stopped, because for a minute there is no room.
+const UNSENT_MAX: u32 = 256 << 10;
+/// Connections that wait to be accepted: cameras that all come back after a power cut.
+const QUEUE: u32 = 4096;
+
+/// A socket that listens on `address`.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    // Connections have it from the socket that they come from. A kernel without it has only more to hold.
+    let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_MAX);
+    socket.listen(QUEUE)
+}
+
 /// Serves a plane until `shutdown`; then takes no more connections, lets requests under way finish
 /// for at most [`Limits::grace`], and cuts what is left. Returns when no connection is open.
 pub async fn serve<A: Accept>(
@@ -93,12 +110,16 @@ pub async fn serve<A: Accept>(
     let router = router.into();
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let places = Arc::new(Semaphore::new(limits.connections));
-    while let Some((opening, peer, place)) = next(&listener, &places, &limits, &plane, &shutdown).await {
-        let connection = connection(opening, peer, router.clone(), limits, Arc::clone(&plane), shutdown.clone());
+    let places = Places::new(&plane, limits.connections);
+    let mut spare = Spare::new(&listener);
+    while let Some((opening, peer, seat)) = next(&listener, &places, &mut spare, &limits, &plane, &shutdown).await {
+        let of =
+            Of { peer, router: router.clone(), limits, plane: Arc::clone(&plane), traffic: Arc::clone(&seat.traffic) };
+        // Apart from what is wrapped around it: each wrap would have room for it twice.
+        let connection = Box::pin(connection(opening, of, shutdown.clone()));
         let (plane, cut) = (Arc::clone(&plane), cut.clone());
         connections.spawn(async move {
-            let _place = place;
+            let _seat = seat;
             let _open = plane.connection();
             let end = cut.run_until_cancelled_owned(AssertUnwindSafe(connection).catch_unwind()).await;
             if let Some(Err(_panic)) = end {
@@ -106,7 +127,7 @@ pub async fn serve<A: Accept>(
             }
         });
     }
-    drop(listener);
+    drop((listener, spare));
     connections.close();
     if tokio::time::timeout(limits.grace, connections.wait()).await.is_err() {
         tracing::warn!(plane = plane.name(), open = connections.len(), "cutting connections that did not finish");
@@ -115,26 +136,29 @@ pub async fn serve<A: Accept>(
     }
 }
 
-/// The next connection; `None` at the shutdown.
+/// The next connection and its place; `None` at the shutdown.
 async fn next<A: Accept>(
     listener: &A,
-    places: &Arc<Semaphore>,
+    places: &Arc<Places>,
+    spare: &mut Spare,
     limits: &Limits,
     plane: &Plane,
     shutdown: &CancellationToken,
-) -> Option<(Opening<A::Io>, Option<SocketAddr>, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(Opening<A::Io>, Option<SocketAddr>, Seat)> {
     let accept = async {
-        let place = Arc::clone(places).acquire_owned().await.ok()?;
         let mut pause = Duration::from_millis(5);
         loop {
             match listener.accept(limits).await {
-                Ok((opening, peer)) => return Some((opening, peer, place)),
+                Ok((opening, peer)) => return Some((opening, peer, places.take().await?)),
                 // The client gave up while it waited in the queue: nothing to wait for.
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
-                    // Mostly: too many open files. Connections that end make room; spinning does not.
                     plane.accept_failed();
                     tracing::warn!(plane = plane.name(), %error, "cannot accept a connection; waiting");
+                    // A connection that ends makes room; spinning does not.
+                    if is_out_of_descriptors(&error) && !places.make_room() {
+                        spare.turn_away(listener, limits);
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
@@ -149,50 +173,96 @@ fn is_the_clients(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    opening: Opening<T>,
+/// What a connection is served with.
+struct Of {
     peer: Option<SocketAddr>,
     router: LiveRouter,
     limits: Limits,
     plane: Arc<Plane>,
+    traffic: Arc<Traffic>,
+}
+
+async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    opening: Opening<T>,
+    of: Of,
     shutdown: CancellationToken,
 ) {
-    let opened = tokio::time::timeout(limits.head_time, opening);
+    let opened = tokio::time::timeout(of.limits.head_time, opening);
     let Opened { io, secured } = match shutdown.run_until_cancelled(opened).await {
         Some(Ok(Ok(opened))) => opened,
         Some(Ok(Err(error))) => {
-            plane.handshake_failed();
-            tracing::debug!(plane = plane.name(), ?peer, %error, "a handshake failed");
+            of.plane.handshake_failed();
+            tracing::debug!(plane = of.plane.name(), peer = ?of.peer, %error, "a handshake failed");
             return;
         }
-        Some(Err(_late)) => return plane.handshake_failed(),
+        Some(Err(_late)) => return of.plane.handshake_failed(),
         None => return,
     };
-    let seen = Seen { peer, secured };
-    let (io, traffic) = Watched::new(io, limits, Arc::clone(&plane));
-    let name = plane.name();
+    let seen = Seen { peer: of.peer, secured };
+    let mut io =
+        Box::new(Watched::new(io, of.limits, Arc::clone(&of.plane), of.router.clone(), Arc::clone(&of.traffic)));
+    loop {
+        match shutdown.run_until_cancelled(io.begins()).await {
+            Some(Ok(true)) => {}
+            Some(Ok(false)) | None => return,
+            Some(Err(error)) => {
+                tracing::debug!(plane = of.plane.name(), %error, "a connection ended without a request");
+                return;
+            }
+        }
+        let Some(rested) = talk(io, seen, &of, &shutdown).await else { return };
+        io = rested;
+    }
+}
+
+/// Serves requests until the connection ends; gives it back where it rests.
+async fn talk<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    io: Box<Watched<T>>,
+    seen: Seen,
+    of: &Of,
+    shutdown: &CancellationToken,
+) -> Option<Box<Watched<T>>> {
+    let router = of.router.clone();
+    let (plane, traffic) = (Arc::clone(&of.plane), Arc::clone(&of.traffic));
     let service =
         service_fn(move |request| answer(request, seen, router.get(), Arc::clone(&plane), Arc::clone(&traffic)));
     let connection = http1::Builder::new()
         .keep_alive(true)
         .half_close(true)
         .header_read_timeout(None)
-        .max_headers(limits.headers)
-        .max_header_size(limits.head_bytes)
-        .max_buf_size(limits.head_bytes.max(128 << 10))
+        .max_headers(of.limits.headers)
+        .max_header_size(of.limits.head_bytes)
+        .max_buf_size(of.limits.head_bytes.max(128 << 10))
         // Held-back flushes would lose the 431: hyper does not flush while unread bytes wait.
         .pipeline_flush(false)
         .serve_connection(TokioIo::new(io), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    // Apart from the task, so that a connection that rests does not hold its room.
+    let mut connection = Box::new(connection);
+    let mut stop = pin!(shutdown.cancelled());
+    let mut stops = false;
+    let ended = poll_fn(|cx| {
+        if !stops && stop.as_mut().poll(cx).is_ready() {
+            stops = true;
+            Pin::new(&mut *connection).graceful_shutdown();
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(plane = name, %error, "a connection ended early");
+        match Pin::new(&mut *connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if of.traffic.rests() && !stops => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    match ended.await {
+        None => {
+            let parts = connection.into_parts();
+            let mut io = parts.io.into_inner();
+            io.rested(parts.read_buf);
+            Some(io)
+        }
+        Some(Ok(())) => None,
+        Some(Err(error)) => {
+            tracing::debug!(plane = of.plane.name(), %error, "a connection ended early");
+            None
+        }
     }
 }
 
@@ -224,6 +294,9 @@ async fn answer(
     let routed = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
     let response = routed.map_or_else(|_panic| broken(), |answered| answered.unwrap_or_else(|never| match never {}));
     plane.answered(response.status());
+    if response.status().as_u16() < 400 {
+        traffic.serve();
+    }
     if let Some((method, path)) = told {
         tracing::debug!(plane = plane.name(), %method, path, status = response.status().as_u16(), "answered");
     }
@@ -332,6 +405,7 @@ mod tests {
         Limits {
             head_time: Duration::from_millis(200),
             idle_time: Duration::from_millis(600),
+            rest_after: Duration::from_millis(150),
             grace: Duration::from_millis(500),
             ..Limits::default()
         }
@@ -479,6 +553,52 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0);
         assert!((400..1500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_rested_goes_on_where_it_was() {
+        let server = start(Limits { rest_after: Duration::from_millis(50), ..Limits::default() }).await;
+        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+        for _ in 0..3 {
+            // The first bytes of a head end the rest, and belong to it.
+            for part in ["G", "ET / HTTP/1.1\r\nHo", "st: a\r\n\r\n"] {
+                tokio::time::sleep(Duration::from_millis(120)).await;
+                stream.write_all(part.as_bytes()).await.expect("open");
+            }
+            read_until(&mut stream, "peer true").await;
+        }
+        let body = "x".repeat(10_000);
+        let head = "PUT /take HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n";
+        tokio::time::sleep(Duration::from_millis(120)).await;
+        stream.write_all(format!("{head}{body}GET /slow HTTP/1.1\r\n").as_bytes()).await.expect("open");
+        read_until(&mut stream, "took 10000").await;
+        // Half a head that came with the last request is not forgotten in the rest.
+        tokio::time::sleep(Duration::from_millis(120)).await;
+        stream.write_all(b"Host: a\r\n\r\n").await.expect("open");
+        read_until(&mut stream, "slow").await;
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_makes_room_for_who_does() {
+        let server = start(Limits { connections: 3, ..Limits::default() }).await;
+        let mut busy = TcpStream::connect(server.address).await.expect("it listens");
+        busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("open");
+        let mut half = TcpStream::connect(server.address).await.expect("it listens");
+        half.write_all(b"GET / HT").await.expect("open");
+        let mut silent = TcpStream::connect(server.address).await.expect("it listens");
+        let mut others = Vec::new();
+        for _ in 0..10 {
+            let mut other = TcpStream::connect(server.address).await.expect("it listens");
+            other.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("open");
+            read_until(&mut other, "peer true").await;
+            others.push(other);
+        }
+        read_until(&mut busy, "slow").await;
+        for gone in [&mut half, &mut silent, &mut others[0]] {
+            assert_eq!(gone.read(&mut [0; 8]).await.unwrap_or(0), 0);
+        }
+        let told = server.metrics.render(None, Duration::ZERO);
+        assert!(told.contains("kandian_http_connections_made_room_total{plane=\"s3\"} 10\n"), "{told}");
     }
 
     #[tokio::test]

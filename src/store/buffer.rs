@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::volume::record::SECTOR_LEN;
 
 /// Sizes that are handed out: what has just begun, a block, a picture with its header, two blocks with
-/// theirs, strides.
-const CLASSES: [usize; 9] =
-    [4 << 10, 20 << 10, 24 << 10, 36 << 10, 64 << 10, 72 << 10, 136 << 10, 264 << 10, 512 << 10];
+/// theirs, strides, pieces of a quick download.
+const CLASSES: [usize; 10] =
+    [4 << 10, 20 << 10, 24 << 10, 36 << 10, 64 << 10, 72 << 10, 136 << 10, 264 << 10, 512 << 10, 1 << 20];
 /// Bytes that wait for their next use. What is over it goes back to the system.
 const IDLE_MAX: usize = 16 << 20;
+/// Larger ones are pieces of downloads: who uploads does not go easy because of them.
+const LENT_COUNTED_MAX: usize = 512 << 10;
 
 /// Buffers that nobody uses now.
 #[derive(Debug, Default)]
@@ -20,6 +22,8 @@ pub struct Pool {
 #[derive(Debug, Default)]
 struct Idle {
     free: [Vec<Vec<u8>>; CLASSES.len()],
+    /// How many of each nobody has needed since the last [`Pool::rest`].
+    unused: [usize; CLASSES.len()],
     /// Bytes in `free`.
     waiting: usize,
     /// Bytes in use.
@@ -46,8 +50,9 @@ impl Pool {
         let size = class.map_or(room, |class| CLASSES[class]) + SECTOR_LEN;
         let used_before = class.and_then(|class| {
             let mut idle = self.idle();
-            idle.lent += size;
+            idle.lent += counted(class);
             let memory = idle.free[class].pop()?;
+            idle.unused[class] = idle.unused[class].min(idle.free[class].len());
             idle.waiting -= size;
             Some(memory)
         });
@@ -63,6 +68,21 @@ impl Pool {
         buffer
     }
 
+    /// Gives back to the system what nobody has needed since the last time.
+    pub fn rest(&self) {
+        let mut idle = self.idle();
+        let mut gone = Vec::new();
+        for (class, size) in CLASSES.iter().enumerate() {
+            let unused = idle.unused[class].min(idle.free[class].len());
+            gone.extend(idle.free[class].drain(..unused));
+            idle.waiting -= unused * (size + SECTOR_LEN);
+            idle.unused[class] = idle.free[class].len();
+        }
+        drop(idle);
+        // Not while others wait for the lock.
+        drop(gone);
+    }
+
     /// Bytes in use: what those who could do with less look at.
     pub fn lent(&self) -> usize {
         self.idle().lent
@@ -72,6 +92,11 @@ impl Pool {
         // Numbers and memory; a panic elsewhere leaves them as they were.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a buffer of this class adds to [`Pool::lent`].
+fn counted(class: usize) -> usize {
+    if CLASSES[class] <= LENT_COUNTED_MAX { CLASSES[class] + SECTOR_LEN } else { 0 }
 }
 
 // === impl Buffer ===
@@ -132,7 +157,7 @@ impl Drop for Buffer {
         let Some(class) = CLASSES.iter().position(|&class| class >= self.room) else { return };
         let size = CLASSES[class] + SECTOR_LEN;
         let mut idle = self.pool.idle();
-        idle.lent = idle.lent.saturating_sub(size);
+        idle.lent = idle.lent.saturating_sub(counted(class));
         if idle.waiting + size <= IDLE_MAX {
             idle.waiting += size;
             idle.free[class].push(std::mem::take(&mut self.memory));
@@ -172,6 +197,20 @@ mod tests {
         assert_eq!((second.bytes().as_ptr(), second.len()), (at, 0));
         second.pad(200);
         assert!(second.bytes().iter().all(|&b| b == 0), "zeros are zeros");
+    }
+
+    #[test]
+    fn what_nobody_needs_is_given_back() {
+        let pool = Arc::new(Pool::default());
+        let many: Vec<_> = (0..8).map(|_| pool.take(1 << 20)).collect();
+        drop(many);
+        pool.rest();
+        assert_eq!(pool.idle().waiting, 8 * ((1 << 20) + SECTOR_LEN), "they were needed a moment ago");
+        drop([pool.take(1 << 20), pool.take(1 << 20)]);
+        pool.rest();
+        assert_eq!(pool.idle().waiting, 2 * ((1 << 20) + SECTOR_LEN), "two were needed since");
+        pool.rest();
+        assert_eq!(pool.idle().waiting, 0);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct Plane {
     connections: AtomicU64,
     accept_failures: AtomicU64,
     handshake_failures: AtomicU64,
+    made_room: AtomicU64,
 }
 
 /// An open connection, counted until it is dropped.
@@ -47,6 +48,7 @@ impl Default for Metrics {
                 connections: AtomicU64::new(0),
                 accept_failures: AtomicU64::new(0),
                 handshake_failures: AtomicU64::new(0),
+                made_room: AtomicU64::new(0),
             })
         };
         Self {
@@ -93,6 +95,11 @@ impl Plane {
     /// Counts a connection that ended before TLS was agreed on.
     pub fn handshake_failed(&self) {
         self.handshake_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a quiet connection that was ended because another needed its place.
+    pub fn made_room(&self) {
+        self.made_room.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -149,6 +156,13 @@ impl Metrics {
                 &labels,
                 plane.handshake_failures.load(Ordering::Relaxed),
             );
+        }
+        let help = "Quiet connections that were ended because others needed their places.";
+        head(&mut out, "kandian_http_connections_made_room_total", "counter", help);
+        for plane in planes {
+            let labels = format!("plane=\"{}\"", plane.name);
+            let count = plane.made_room.load(Ordering::Relaxed);
+            sample(&mut out, "kandian_http_connections_made_room_total", &labels, count);
         }
         head(&mut out, "kandian_uptime_seconds", "gauge", "Seconds since the start.");
         sample(&mut out, "kandian_uptime_seconds", "", uptime.as_secs());

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::ReadWriteFlags;
+use rustix::process::{Resource, Rlimit};
 
 use super::{Clock, Disk, DiskFile, Entropy, World};
 use crate::domain::Timestamp;
@@ -38,6 +39,15 @@ struct SystemFile {
 /// The real world.
 pub fn world() -> World {
     World { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), disk: Arc::new(SystemDisk) }
+}
+
+/// How many files this process may have open, sockets among them: as many as the system lets it, from now on.
+pub fn open_files() -> u64 {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // Where it cannot be raised, what holds is enough to begin with.
+    let raised = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let holds = if raised.is_ok() { limit.maximum } else { limit.current };
+    holds.unwrap_or(u64::MAX)
 }
 
 impl Clock for SystemClock {

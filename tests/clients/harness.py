@@ -113,6 +113,8 @@ class Server:
         }
         self.settings.update({k.replace("__", "."): str(v) for k, v in settings.items()})
         self.bytes_per_gb = bytes_per_gb
+        # A command that starts the server instead of starting it directly: limits, tracers.
+        self.before = []
         self.process = None
         self.listen = None
         self.counter = 0
@@ -132,7 +134,7 @@ class Server:
             raise AssertionError(f"{BINARY} is not there: cargo build --release (or set KANDIAN_BIN)")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [str(BINARY), *self.globals(), "serve"],
+                [*self.before, str(BINARY), *self.globals(), "serve"],
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

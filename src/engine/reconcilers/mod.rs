@@ -9,6 +9,7 @@ mod expire;
 mod overwrite;
 mod punch;
 mod purge;
+mod rest;
 mod room;
 mod sample;
 mod scrub;
@@ -41,6 +42,7 @@ pub(super) fn start(engine: &Engine) {
     run(engine, "punch", every(1), Some(|e| &e.inner.store.bells.trash), punch::step);
     run(engine, "expire", every(600), None, expire::step);
     run(engine, "room", every(2), None, room::step);
+    run(engine, "rest", every(10), None, rest::step);
     run(engine, "sample", every(15), None, sample::step);
     run(engine, "observe", every(60), Some(|e| &e.inner.store.bells.witness.bell), super::observe::step);
     deliver::start(engine);

@@ -113,6 +113,7 @@ impl Rig {
                 multipart_expiry: Duration::from_secs(7 * 86_400),
                 max_requests: 8192,
                 max_requests_per_key: 512,
+                max_connections: 20_000,
                 buffer_memory: 2 << 30,
                 tls: Tls::Off,
             },
