@@ -12,12 +12,13 @@ use crate::http::LiveRouter;
 use crate::telemetry::LogLevel;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
-const NEED_RESTART: [&str; 12] = [
+const NEED_RESTART: [&str; 13] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
     "storage.volume_size",
     "storage.index_cache",
+    "storage.master_key",
     "s3.listen",
     "soap.listen",
     "portal.listen",
@@ -84,6 +85,7 @@ fn keep_fixed(old: &Config, mut new: Config) -> Config {
     new.storage.volumes.clone_from(&old.storage.volumes);
     new.storage.volume_size = old.storage.volume_size;
     new.storage.index_cache = old.storage.index_cache;
+    new.storage.master_key.clone_from(&old.storage.master_key);
     new.s3.listen = old.s3.listen;
     new.soap.listen = old.soap.listen;
     new.portal.listen = old.portal.listen;

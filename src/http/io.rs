@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Limits;
+use super::head::HeadScan;
 use crate::telemetry::Plane;
 
 /// What the two sides of a connection tell each other.
@@ -23,6 +24,8 @@ use crate::telemetry::Plane;
 pub(super) struct Traffic {
     under_way: AtomicUsize,
     ended: AtomicU64,
+    /// The head that is there now says two lengths of its body.
+    two_lengths: AtomicBool,
 }
 
 /// One request under way: from its head's last byte until its answer's last.
@@ -51,6 +54,7 @@ pub(super) struct Watched<T> {
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
     waiting: Waiting,
     ended_seen: u64,
+    head: HeadScan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,13 @@ enum Waiting {
     ForRequest,
     /// For the rest of a head.
     ForHead,
+}
+
+impl Traffic {
+    /// Whether the head that has just been read says two lengths of its body.
+    pub(super) fn says_two_lengths(&self) -> bool {
+        self.two_lengths.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl UnderWay {
@@ -91,6 +102,7 @@ impl<T> Watched<T> {
             lingering: None,
             waiting: Waiting::ForRequest,
             ended_seen: 0,
+            head: HeadScan::default(),
         };
         (watched, traffic)
     }
@@ -126,6 +138,7 @@ impl<T> Watched<T> {
         if self.waiting != Waiting::ForHead || ended != self.ended_seen {
             self.ended_seen = ended;
             self.wait(Waiting::ForHead);
+            self.head = HeadScan::default();
         }
     }
 
@@ -150,6 +163,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             Poll::Ready(Ok(())) => {
                 if out.filled().len() > before {
                     self.arrived();
+                    if self.waiting == Waiting::ForHead && self.head.take(&out.filled()[before..]) {
+                        self.traffic.two_lengths.store(true, Ordering::Relaxed);
+                    }
                 }
                 // A head that comes a byte at a time never finds the socket empty for long.
                 let dawdles = self.waiting == Waiting::ForHead && self.timer.is_elapsed();

@@ -3,4 +3,5 @@
 
 mod api;
 mod planes;
+mod security;
 mod tidy;
