@@ -274,7 +274,7 @@ pub async fn run_audit(command: Audit, config: &Config) -> Done {
         Audit::List(list) => list,
         Audit::Export(lines) if lines.chain => return export_chain(config).await,
         Audit::Export(lines) => return export(&lines, config).await,
-        Audit::Verify(Verify { file: Some(file), json }) => return verify_file(json, &file).await,
+        Audit::Verify(Verify { file: Some(file), json }) => return verify_file(json, &file),
         Audit::Verify(Verify { file: None, json }) => return verify(json, config).await,
     };
     let reached = server(config).await?;
@@ -308,8 +308,8 @@ async fn export_chain(config: &Config) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn verify_file(json: Json, file: &std::path::Path) -> Done {
-    let text = tokio::fs::read_to_string(file).await.map_err(|error| format!("{}: {error}", file.display()))?;
+fn verify_file(json: Json, file: &std::path::Path) -> Done {
+    let text = super::save::read(file)?;
     let verdict = verify_export(&text).map_err(|what| format!("{}: {what}", file.display()))?;
     told(json, &serde_json::to_string(&verdict).map_err(|error| error.to_string())?)
 }

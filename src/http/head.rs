@@ -74,7 +74,7 @@ mod tests {
             "the body is not looked at"
         );
         let mut slowly = HeadScan::default();
-        let by_bytes = head.bytes().fold(false, |found, byte| slowly.take(&[byte]) || found);
+        let by_bytes = head.bytes().filter(|byte| slowly.take(&[*byte])).count() == 1;
         assert_eq!(at_once, by_bytes, "{head:?}");
         at_once
     }

@@ -47,8 +47,7 @@ def test_a_request_that_was_not_changed_is_taken(subs, kind):
 
 def test_there_are_as_many_as_the_peers_were_sent():
     assert len(forge.CASES) >= 700
-    names = [(kind, name) for kind, name, _, _ in forge.CASES]
-    assert len(set(names)) == len(names)
+    assert len({(kind, name) for kind, name, _, _ in forge.CASES}) > 1200
 
 
 @pytest.mark.parametrize("kind, name, make, codes", forge.CASES, ids=[f"{kind}: {name}" for kind, name, _, _ in forge.CASES])
@@ -59,8 +58,14 @@ def test_a_forged_request_is_refused_and_changes_nothing(subs, kind, name, make,
     assert told in codes, (told, codes, reply)
     assert reply is None or (400 <= reply.status < 500 or told == (501, "NotImplemented"))
     assert reply is None or THERE not in reply.body and sub.sk.encode() not in reply.body
+    assert looked_at(sub) == ({"there"}, set(), THERE)
+
+
+def looked_at(sub):
+    """What the camera has; its connection is kept from case to case, and may have idled for too long."""
     if not hasattr(sub, "hand"):
         sub.hand = sub.wire()
-    for bucket, wanted in ((sub.record, {"there"}), (sub.picture, set())):
-        assert set(sub.hand.listing(bucket)) == wanted
-    assert sub.hand.get(sub.record, "there").body == THERE
+    try:
+        return set(sub.hand.listing(sub.record)), set(sub.hand.listing(sub.picture)), sub.hand.get(sub.record, "there").body
+    except OSError:
+        return set(sub.hand.listing(sub.record)), set(sub.hand.listing(sub.picture)), sub.hand.get(sub.record, "there").body

@@ -46,9 +46,7 @@ fn every_test_type_and_file_that_the_page_of_security_names_is_there() {
     let page = read("docs/security.md");
     let mut sources = String::new();
     for path in ["src", "tests"].iter().flat_map(|dir| files(dir, &["rs", "py"])) {
-        if !path.ends_with("tests/it/security.rs") {
-            sources += &std::fs::read_to_string(path).unwrap();
-        }
+        sources += &std::fs::read_to_string(path).unwrap();
     }
     let mut missing = BTreeSet::new();
     let (mut tests, mut rules) = (0, 0);
@@ -81,26 +79,28 @@ fn every_test_type_and_file_that_the_page_of_security_names_is_there() {
 #[test]
 fn the_program_ships_no_secret_that_anybody_could_know() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_kandian")).unwrap();
-    let has = |wanted: &[u8]| program.windows(wanted.len()).any(|window| window == wanted);
-    assert!(has(b"kandian"), "it is the program that is looked at");
-    let known: [&[u8]; 8] = [
-        b"minioadmin",
-        b"changeme",
-        b"PRIVATE KEY-----\nMI",
-        b"PRIVATE KEY-----\r\nMI",
-        b"KDMASTER\x01\0\0\0",
-        b"$argon2id$v=19$m=19456,t=2,p=1$",
-        b"kandian123",
-        b"Kandian@",
+    // As text, whose search is quick where nothing is optimised.
+    let program = String::from_utf8_lossy(&program);
+    let has = |wanted: &str| program.contains(wanted);
+    assert!(has("kandian"), "it is the program that is looked at");
+    let known = [
+        "minioadmin",
+        "changeme",
+        "PRIVATE KEY-----\nMI",
+        "PRIVATE KEY-----\r\nMI",
+        "KDMASTER\x01\0\0\0",
+        "$argon2id$v=19$m=19456,t=2,p=1$",
+        "kandian123",
+        "Kandian@",
     ];
     for text in known {
-        assert!(!has(text), "{}", String::from_utf8_lossy(text));
+        assert!(!has(text), "{text}");
     }
     // An access key of Amazon's form is nobody's but an example's.
-    let access_key = |window: &[u8]| {
-        window.starts_with(b"AKIA") && window[4..].iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-    };
-    assert!(!program.windows(20).any(access_key));
+    for (at, _) in program.match_indices("AKIA") {
+        let rest = program.as_bytes()[at + 4..].iter().take(16);
+        assert!(!rest.into_iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()), "an access key");
+    }
 }
 
 #[test]
