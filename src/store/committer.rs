@@ -136,7 +136,8 @@ impl Committer {
                     bytes = 0;
                     self.checkpoint()?;
                 }
-                if matches!(forced, Some(Command::Compact(_))) {
+                // Where there is no room for it, the journal begins anew when there is.
+                if matches!(forced, Some(Command::Compact(_))) && self.has_room_for_a_journal() {
                     self.compact_journal()?;
                 }
                 Ok(())

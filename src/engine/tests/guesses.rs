@@ -223,7 +223,7 @@ fn what_an_earlier_release_wrote_counts_still() {
     }
     let rig = Rig::new(19, 1000);
     drop(rig.open().unwrap());
-    let books = Books::open(&rig.world, std::path::Path::new("/data")).unwrap();
+    let books = Books::open(&*rig.world.disk, std::path::Path::new("/data")).unwrap();
     let row = Old { failures: 7, last_ms: rig.world.clock.now().millis() };
     books.change(|changes| changes.put(&"user:ops".to_owned(), &row)).unwrap();
     drop(books);
