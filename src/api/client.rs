@@ -205,6 +205,12 @@ impl Client {
         self.call(Method::POST, "/audit/verify", None::<&()>).await
     }
 
+    /// `GET /api/v1/audit/chain`
+    pub async fn audit_chain(&self, after: Option<u64>) -> Answer {
+        let after = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        self.call(Method::GET, &format!("/audit/chain{after}"), None::<&()>).await
+    }
+
     /// `POST /api/v1/accounts/NAME/suspend` or `…/resume`
     pub async fn suspend_account(&self, name: &str, suspended: bool) -> Answer {
         let word = if suspended { "suspend" } else { "resume" };
@@ -219,6 +225,16 @@ impl Client {
     /// `POST /api/v1/scrub`
     pub async fn scrub(&self) -> Answer {
         self.call(Method::POST, "/scrub", None::<&()>).await
+    }
+
+    /// `GET /api/v1/key`
+    pub async fn master_key(&self) -> Answer {
+        self.call(Method::GET, "/key", None::<&()>).await
+    }
+
+    /// `POST /api/v1/key/rotate`
+    pub async fn rotate_key(&self) -> Answer {
+        self.call(Method::POST, "/key/rotate", None::<&()>).await
     }
 
     /// `POST /api/v1/config/reload`

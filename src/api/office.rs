@@ -55,6 +55,22 @@ fn csv_response(lines: impl Stream<Item = crate::engine::Result<Bytes>> + Send +
     response
 }
 
+pub(super) async fn audit_chain(State(control): State<Control>, By(caller): By, RawQuery(query): RawQuery) -> Answered {
+    let mut after = None;
+    for (key, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match (&*key, value.parse()) {
+            ("after", Ok(number)) => after = Some(number),
+            _ => return Err(No::bad_request(format!("{key} cannot be {value:?}"))),
+        }
+    }
+    let page = control.engine.audit_chain(&caller, after).await;
+    if after.is_none() {
+        let taken = page.as_ref().map(|_| ()).map_err(Clone::clone);
+        control.audit(&caller, "ExportAudit", "chain", taken)?;
+    }
+    ok(&page?)
+}
+
 pub(super) async fn verify_audit(State(control): State<Control>, By(caller): By) -> Answered {
     ok(&control.engine.verify_audit(&caller).await?)
 }

@@ -84,6 +84,7 @@ fn word(refusal: &Refusal) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::NoAccount => (StatusCode::NOT_FOUND, "no_account"),
         Refusal::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password"),
+        Refusal::Slow { .. } => (StatusCode::TOO_MANY_REQUESTS, "slow"),
         Refusal::Suspended => (StatusCode::CONFLICT, "suspended"),
         Refusal::AccountExists => (StatusCode::CONFLICT, "account_exists"),
         Refusal::AccountSpace { .. } => (StatusCode::CONFLICT, "account_space"),

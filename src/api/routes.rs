@@ -280,6 +280,15 @@ pub(super) async fn scrub(State(control): State<Control>, By(caller): By) -> Ans
     ok(&control.engine.scrub(&caller).await?)
 }
 
+pub(super) async fn master_key(State(control): State<Control>, By(caller): By) -> Answered {
+    let (id, file, exchanged) = control.engine.master_key(&caller)?;
+    ok(&json!({"id": id, "file": file, "exchange_under_way": exchanged}))
+}
+
+pub(super) async fn rotate_key(State(control): State<Control>, By(caller): By) -> Answered {
+    ok(&control.engine.rotate_master_key(&caller).await?)
+}
+
 pub(super) async fn reload(State(control): State<Control>) -> Answered {
     let Some(reload) = &control.reload else {
         return Err(No::conflict("not_running", "the server is not running"));

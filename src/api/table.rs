@@ -833,6 +833,18 @@ pub(super) fn table() -> Vec<Route> {
         )
         .takes(AUDIT_FILTER),
         Route::new(
+            get.clone(),
+            "/api/v1/audit/chain",
+            Needs::Everywhere(Action::SeeAudit),
+            "the audit log as it can be verified elsewhere: lines behind the number `after`, oldest first",
+            office::audit_chain,
+        )
+        .gives(One(&[
+            ("lines", "array", "number, at_ms, entry as it was written, chain in hex"),
+            ("next", "integer?", "where to go on; absent at the end"),
+            ("end", "string", "what the log ends in, in hex"),
+        ])),
+        Route::new(
             post.clone(),
             "/api/v1/audit/verify",
             // Of the whole box, so that those of one account may not.
@@ -846,7 +858,7 @@ pub(super) fn table() -> Vec<Route> {
             ("cut_off", "boolean", "whether lines at the end are missing"),
         ])),
         Route::new(
-            get,
+            get.clone(),
             "/api/v1/audit",
             Needs::Everywhere(Action::SeeAudit),
             "the audit log, newest first",
@@ -868,6 +880,22 @@ pub(super) fn table() -> Vec<Route> {
             "read everything, verify every checksum",
             routes::scrub,
         ),
+        Route::new(
+            get,
+            "/api/v1/key",
+            role(Action::Operate),
+            "under which master key secrets are sealed",
+            routes::master_key,
+        )
+        .only(On::Socket),
+        Route::new(
+            post.clone(),
+            "/api/v1/key/rotate",
+            role(Action::Operate),
+            "exchange the master key: everything is sealed anew",
+            routes::rotate_key,
+        )
+        .only(On::Socket),
         Route::new(
             post,
             "/api/v1/config/reload",

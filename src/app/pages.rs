@@ -63,6 +63,13 @@ fn gauges(status: &Status) -> Vec<(&'static str, &'static str, String, f64)> {
         ("kandian_trash_extents", "Extents waiting to be given back.", none(), status.trash as f64),
         ("kandian_alerts_pending", "Alerts not delivered yet.", none(), status.alerts_pending as f64),
         ("kandian_alerts_given_up", "Alerts given up.", none(), status.alerts_given_up as f64),
+        ("kandian_wrong_guesses_total", "Wrong passwords, keys and signatures.", none(), status.wrong_guesses as f64),
+        (
+            "kandian_refused_guesses_total",
+            "Requests not looked at because too much from there was wrong.",
+            none(),
+            status.refused_guesses as f64,
+        ),
     ];
     let taken = if status.no_room.is_some() { 0.0 } else { 1.0 };
     all.push(("kandian_uploads_taken", "1 while there is room for uploads.", none(), taken));

@@ -22,6 +22,7 @@ const NEED_RESTART: [&str; 13] = [
     "storage.volumes",
     "storage.volume_size",
     "storage.index_cache",
+    "storage.master_key",
     "s3.listen",
     "s3.max_connections",
     "soap.listen",
@@ -142,6 +143,7 @@ fn keep_fixed(old: &Config, mut new: Config) -> Config {
     new.storage.volumes.clone_from(&old.storage.volumes);
     new.storage.volume_size = old.storage.volume_size;
     new.storage.index_cache = old.storage.index_cache;
+    new.storage.master_key.clone_from(&old.storage.master_key);
     new.s3.listen = old.s3.listen;
     new.s3.max_connections = old.s3.max_connections;
     new.soap.listen = old.soap.listen;

@@ -8,7 +8,7 @@ use super::output::{Done, Json, pairs, print, show, table, text, time};
 use super::reach::{Reached, either, server};
 use crate::api::{Failure, TestAlert};
 use crate::config::Config;
-use crate::engine::{ALERT_KINDS, ALERT_STATES, AuditPage};
+use crate::engine::{ALERT_KINDS, ALERT_STATES, AuditPage, ChainPage, verify_export};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Alerts {
@@ -93,7 +93,7 @@ pub enum Audit {
     /// The whole audit log as CSV, the newest first, or what of it is asked for
     Export(Box<Lines>),
     /// Hold the audit log against its chain; exit 1 where a line was changed or is missing
-    Verify(Json),
+    Verify(Verify),
 }
 
 /// Which lines.
@@ -123,6 +123,18 @@ pub struct Lines {
     /// Before this, ms since 1970
     #[arg(long, value_name = "MS", allow_negative_numbers = true)]
     until_ms: Option<i64>,
+    /// All lines, oldest first, with their chain, as `audit verify --file` verifies them anywhere
+    #[arg(long, conflicts_with_all = ["who", "what", "target", "account", "text", "refused", "from_ms", "until_ms"])]
+    chain: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// An export with its chain instead of this appliance's log; no server and no store is needed
+    #[arg(long, value_name = "FILE")]
+    file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(Debug, clap::Args)]
@@ -260,20 +272,58 @@ async fn export(lines: &Lines, config: &Config) -> Done {
 pub async fn run_audit(command: Audit, config: &Config) -> Done {
     let list = match command {
         Audit::List(list) => list,
+        Audit::Export(lines) if lines.chain => return export_chain(config).await,
         Audit::Export(lines) => return export(&lines, config).await,
-        Audit::Verify(json) => return verify(json, config).await,
+        Audit::Verify(Verify { file: Some(file), json }) => return verify_file(json, &file),
+        Audit::Verify(Verify { file: None, json }) => return verify(json, config).await,
     };
     let reached = server(config).await?;
     let answer = reached.client.audit(list.most()).await;
     show(list.json, &reached.end(answer).await?, audit)
 }
 
+/// As [`export`], with the chain.
+async fn export_chain(config: &Config) -> Done {
+    let reached = either(config).await?;
+    let answer: Result<(), Failure> = async {
+        print("{\"kandian_audit_chain\":1}\n");
+        let (mut after, mut lines) = (None, 0u64);
+        loop {
+            let page = reached.client.audit_chain(after).await?;
+            let page: ChainPage = serde_json::from_str(&page).map_err(not_json)?;
+            for line in &page.lines {
+                print(&(serde_json::to_string(line).map_err(not_json)? + "\n"));
+                lines += 1;
+            }
+            after = page.next;
+            if after.is_none() {
+                // What the log itself says that it ends in, of the moment of this page.
+                print(&format!("{{\"lines\":{lines},\"end\":\"{}\"}}\n", page.end));
+                return Ok(());
+            }
+        }
+    }
+    .await;
+    reached.end(answer).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify_file(json: Json, file: &std::path::Path) -> Done {
+    let text = super::save::read(file)?;
+    let verdict = verify_export(&text).map_err(|what| format!("{}: {what}", file.display()))?;
+    told(json, &serde_json::to_string(&verdict).map_err(|error| error.to_string())?)
+}
+
 async fn verify(json: Json, config: &Config) -> Done {
     let reached = either(config).await?;
     let answer = reached.client.verify_audit().await;
-    let answer = reached.end(answer).await?;
-    let verdict: Value = serde_json::from_str(&answer).map_err(|error| format!("the answer is not JSON: {error}"))?;
-    show(json, &answer, verdict_words)?;
+    told(json, &reached.end(answer).await?)
+}
+
+/// Tells a verdict; exit code 1 where it is not sound.
+fn told(json: Json, answer: &str) -> Done {
+    let verdict: Value = serde_json::from_str(answer).map_err(|error| format!("the answer is not JSON: {error}"))?;
+    show(json, answer, verdict_words)?;
     let sound = verdict["broken_at"].is_null() && verdict["cut_off"] == false;
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod file;
 mod index;
+mod key;
 mod output;
 mod overview;
 mod reach;
@@ -91,6 +92,9 @@ enum Command {
     Index(index::Command),
     /// Read everything, verify every checksum
     Scrub(output::Json),
+    /// The master key, under which secrets are sealed
+    #[command(subcommand)]
+    Key(key::Command),
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -161,6 +165,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Index(command)) => index::run(command, &load(&source)?).await,
         Some(Command::Scrub(json)) => index::run_scrub(json, &load(&source)?).await,
         Some(Command::Certificate(command)) => certificate::run(&command, &source),
+        Some(Command::Key(command)) => key::run(command, &load(&source)?).await,
         Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?, &source).await,
         Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
         Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
@@ -271,11 +276,15 @@ mod tests {
             "kandian account contents N --json",
             "kandian audit list --json",
             "kandian audit verify --json",
+            "kandian audit verify --file F --json",
+            "kandian audit export --chain",
             "kandian account suspend N",
             "kandian account resume N --json",
             "kandian index check --json",
             "kandian index rebuild --json",
             "kandian scrub --json",
+            "kandian key show --json",
+            "kandian key rotate --json",
             "kandian config check --json",
             "kandian config show --json",
             "kandian config reload",
@@ -300,6 +309,7 @@ mod tests {
         }
         for line in [
             "kandian nonsense",
+            "kandian audit export --chain --who w",
             "kandian account open N",
             "kandian account modify N --callback-soap-version 1.3",
             "kandian file get AK",

@@ -1,4 +1,5 @@
-//! A download into a file: there under its name once it is whole, and never instead of another.
+//! Files that the operator names: a download into one, there under its name once it is whole, and never instead of
+//! another; and one that is read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -15,6 +16,11 @@ pub struct To {
     /// Replace the file where it is there
     #[arg(long)]
     force: bool,
+}
+
+/// The text of a file that the operator names.
+pub fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 impl To {

@@ -35,6 +35,11 @@ fn page(s: &Value) -> String {
         ("scrub", format!("{} passes, {} damaged found", text(&s["scrub"]["passes"]), text(&s["scrub"]["damaged"]))),
         ("alerts", format!("{} pending, {} given up", text(&s["alerts_pending"]), text(&s["alerts_given_up"]))),
     ]);
+    let slowed = s["slowed"].as_array().map(Vec::as_slice).unwrap_or_default();
+    out.push_str(&pairs(&[(
+        "wrong passwords, signatures",
+        format!("{}, {} not looked at", text(&s["wrong_guesses"]), text(&s["refused_guesses"])),
+    )]));
     let row = |d: &Value| {
         let size = |key: &str| bytes(&d[key]);
         vec![
@@ -52,6 +57,15 @@ fn page(s: &Value) -> String {
     if s["certificates"].as_array().is_some_and(|all| !all.is_empty()) {
         out.push('\n');
         out.push_str(&certificate::page(&s["certificates"]));
+    }
+    if !slowed.is_empty() {
+        let row = |s: &Value| {
+            let or_dash = |key: &str| if s[key].is_null() { "-".to_owned() } else { text(&s[key]) };
+            vec![text(&s["what"]), or_dash("who"), or_dash("from"), text(&s["failures"]), text(&s["seconds"])]
+        };
+        let rows: Vec<_> = slowed.iter().map(row).collect();
+        out.push('\n');
+        out.push_str(&table(&["SLOWED", "NAME", "FROM", "FAILURES", "SECONDS LEFT"], &rows));
     }
     out
 }

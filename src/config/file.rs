@@ -104,7 +104,7 @@ pub fn parse_with_places(written: &Written) -> Result<(Config, Places), Problems
     Err(Problems(problems))
 }
 
-/// `--data`: volumes that lie in the data directory go along with it, others stay where they are.
+/// `--data`: volumes and a master key that lie in the data directory go along with it, others stay where they are.
 fn move_data(entries: &mut Entries, dir: &Path) {
     let old = match entries.get("storage.data_dir").map(|entry| &entry.raw) {
         Some(Raw::Text(old)) => PathBuf::from(old),
@@ -122,6 +122,11 @@ fn move_data(entries: &mut Entries, dir: &Path) {
             Raw::List(items) => items.iter_mut().for_each(along),
             other => along(other),
         }
+    }
+    if let Some(Entry { raw: Raw::Text(key), .. }) = entries.get_mut("storage.master_key")
+        && let Ok(inside) = Path::new(key.as_str()).strip_prefix(&old)
+    {
+        *key = dir.join(inside).to_string_lossy().into_owned();
     }
     let raw = Raw::Text(dir.to_string_lossy().into_owned());
     entries.insert("storage.data_dir".to_owned(), Entry { raw, place: Place::Data });
@@ -173,6 +178,7 @@ impl Reader {
             volume_size: self.size("storage.volume_size", 1 << 30, 8 << 20..=1 << 40),
             index_cache: self.size("storage.index_cache", 64 << 20, 1 << 20..=1 << 40),
             scrub_rate: self.size("storage.scrub_rate", 20_000_000, 0..=1 << 40),
+            master_key: self.optional("storage.master_key", file).unwrap_or_else(|| data_dir.join("master.key")),
             data_dir,
         }
     }
@@ -256,7 +262,7 @@ impl Reader {
             notify_idle: self.boolean("alerts.notify_idle", false),
             schedule,
             timeout: self.duration("alerts.timeout", 10 * SECOND, MILLISECOND..=300 * SECOND),
-            ca: self.optional("alerts.ca", file_path),
+            ca: self.optional("alerts.ca", file),
         }
     }
 
@@ -457,7 +463,7 @@ impl Reader {
         };
         let Some(place) = place(self) else { return Tls::Off };
         let given = [&cert_key, &key_key].map(|key| self.entries.contains_key(key));
-        match (self.optional(&cert_key, file_path), self.optional(&key_key, file_path)) {
+        match (self.optional(&cert_key, file), self.optional(&key_key, file)) {
             (Some(cert), Some(key)) => Tls::Files { cert, key },
             _ => {
                 for (missing, _) in [&cert_key, &key_key].into_iter().zip(given).filter(|(_, given)| !given) {
@@ -524,8 +530,11 @@ fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') { Err("it must name a directory".to_owned()) } else { Ok(text.into()) }
 }
 
-fn file_path(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() || text.contains('\0') { Err("it must name a file".to_owned()) } else { Ok(text.into()) }
+fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') || text.ends_with('/') {
+        return Err("it must name a file".to_owned());
+    }
+    Ok(text.into())
 }
 
 fn region(text: &str) -> Result<String, String> {
@@ -658,9 +667,11 @@ mod tests {
         let config = parse(&Written { data: data.clone(), ..Written::default() }).expect("right");
         assert_eq!(config.storage.data_dir, PathBuf::from("/x"));
         assert_eq!(config.storage.volumes, [PathBuf::from("/x/volumes")]);
-        let text = "[storage]\ndata_dir = \"data\"\nvolumes = [\"data/volumes\", \"/disk2\"]\n".to_owned();
+        assert_eq!(config.storage.master_key, PathBuf::from("/x/master.key"));
+        let text = "[storage]\ndata_dir = \"data\"\nvolumes = [\"data/volumes\", \"/disk2\"]\nmaster_key = \"/usb/kandian.key\"\n".to_owned();
         let config = parse(&Written { data, file: Some(("f".to_owned(), text)), ..Written::default() }).expect("right");
         assert_eq!(config.storage.volumes, [PathBuf::from("/x/volumes"), PathBuf::from("/disk2")]);
+        assert_eq!(config.storage.master_key, PathBuf::from("/usb/kandian.key"));
     }
 
     #[test]
@@ -736,6 +747,7 @@ mod tests {
             "space.max_sub_accounts=0",
             "storage.volume_size=1MiB",
             "storage.data_dir=\"\"",
+            "storage.master_key=\"/usb/\"",
             "s3.presign_ttl=0s",
             "s3.clock_skew=15",
             "s3.region=a b",

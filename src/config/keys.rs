@@ -9,6 +9,7 @@ pub const KEYS: [&str; 47] = [
     "storage.volume_size",
     "storage.index_cache",
     "storage.scrub_rate",
+    "storage.master_key",
     "s3.listen",
     "s3.public_url",
     "s3.domain",

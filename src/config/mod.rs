@@ -93,6 +93,8 @@ pub struct Storage {
     pub index_cache: u64,
     /// Bytes a second that the background scrub reads; 0 switches it off.
     pub scrub_rate: u64,
+    /// The file of the key that secrets are sealed under.
+    pub master_key: PathBuf,
 }
 
 /// `[s3]`

@@ -22,7 +22,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         shutdown_grace,
         log,
     } = config;
-    let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate } = storage;
+    let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate, master_key } = storage;
     let S3 {
         listen,
         public_url,
@@ -62,6 +62,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("storage.volume_size", json!(show_size(*volume_size))),
         ("storage.index_cache", json!(show_size(*index_cache))),
         ("storage.scrub_rate", json!(show_size(*scrub_rate))),
+        ("storage.master_key", json!(master_key.to_string_lossy())),
         ("s3.listen", json!(listen.to_string())),
         ("s3.public_url", json!(public_url)),
         ("s3.domain", json!(domain)),

@@ -311,6 +311,25 @@ mod tests {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "[secret]");
     }
 
+    /// Does not compile where the type has one of the traits: then two implementations fit, and none can be chosen.
+    macro_rules! has_none_of {
+        ($type:ty: $($bound:path),*) => {$({
+            trait Fits<A> {
+                fn chosen() {}
+            }
+            struct Has;
+            impl<T: ?Sized> Fits<()> for T {}
+            impl<T: ?Sized + $bound> Fits<Has> for T {}
+            <$type as Fits<_>>::chosen();
+        })*};
+    }
+
+    #[test]
+    fn a_secret_cannot_be_shown_written_down_or_compared_in_a_time_that_tells() {
+        has_none_of!(Secret: std::fmt::Display, serde::Serialize, PartialEq, AsRef<str>, Into<String>, std::hash::Hash);
+        assert!(Secret::new("hunter2").matches("hunter2") && !Secret::new("hunter2").matches("hunter"));
+    }
+
     #[test]
     fn names_are_what_dns_and_s3_want() {
         for good in ["abc", "rec-0a1b2c", "a.b", "192.168.1.1x"] {

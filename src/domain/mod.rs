@@ -8,6 +8,7 @@ pub mod alert;
 pub mod billing;
 pub mod files;
 pub mod forecast;
+pub mod guessing;
 pub mod ids;
 pub mod limits;
 pub mod object;

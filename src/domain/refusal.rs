@@ -18,6 +18,12 @@ pub enum Refusal {
     /// Operations staff have suspended the account: neither its password nor its keys are taken.
     #[error("the account is suspended; its files stay as they are")]
     Suspended,
+    /// Too many failures from there: what was sent is not looked at. S3 `SlowDown`.
+    #[error("too many failures; try again in {seconds} seconds")]
+    Slow {
+        /// How long, rounded up.
+        seconds: u64,
+    },
     /// Opening an account whose name is taken.
     #[error("an account of this name exists already")]
     AccountExists,

@@ -1,22 +1,12 @@
-//! Users of the portals on paper: their names, what a password must be, how long a guesser waits.
+//! Users of the portals on paper: their names, and what a password must be.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::ids::BadName;
 
 /// Characters of a password, least and most.
 const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 10..=256;
-/// Failures that cost nothing: a hand slips.
-const FREE_FAILURES: u32 = 5;
-/// The first wait; it doubles with each further failure.
-const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// The longest wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// So long after the last failure all of them are forgotten.
-pub const FAILURES_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
-
 /// Passwords that everybody tries first, long enough to pass for one; in lower case.
 const COMMON: [&str; 24] = [
     "1234567890",
@@ -129,14 +119,6 @@ pub fn check_password(name: &UserName, password: &str) -> Result<(), UserRefusal
     Ok(())
 }
 
-/// How long after the last failure the next try may come.
-pub fn wait_after(failures: u32) -> Duration {
-    match failures.checked_sub(FREE_FAILURES) {
-        None | Some(0) => Duration::ZERO,
-        Some(more) => FIRST_WAIT.saturating_mul(1 << (more - 1).min(20)).min(LONGEST_WAIT),
-    }
-}
-
 // === impl UserName ===
 
 impl UserName {
@@ -176,13 +158,6 @@ mod tests {
         for bad in ["short", "Password123", "1234567890", "aaaaaaaaaaaaa", "ZhangSan2026!!", &"x1y2".repeat(65)] {
             assert!(check_password(&name, bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_guesser_waits_twice_as_long_each_time_but_never_for_ever() {
-        assert_eq!([0, 1, 4, 5].map(wait_after), [Duration::ZERO; 4]);
-        assert_eq!([6, 7, 8].map(wait_after), [10, 20, 40].map(Duration::from_secs));
-        assert_eq!([60, u32::MAX].map(wait_after), [LONGEST_WAIT; 2]);
     }
 
     #[test]

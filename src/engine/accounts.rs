@@ -27,8 +27,9 @@ impl Engine {
             Some(password) => password,
             None => Secret::new(self.inner.world.entropy.text(PASSWORD_ALPHABET, 16)),
         };
+        let sealing = self.sealing().await;
         let row = AccountRow {
-            password: self.seal(&password_context(&new.name), &password),
+            password: sealing.seal(&password_context(&new.name), &password),
             space: new.space,
             max_sub_accounts: new.max_sub_accounts.unwrap_or(self.config().space.max_sub_accounts),
             alert_url: new.alert_url,
@@ -89,7 +90,8 @@ impl Engine {
     ) -> Result<AccountView> {
         caller.must(Action::ManageAccounts)?;
         let id = self.account_id(name)?;
-        let password = changes.password.as_ref().map(|p| self.seal(&password_context(name), p));
+        let sealing = self.sealing().await;
+        let password = changes.password.as_ref().map(|p| sealing.seal(&password_context(name), p));
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |apply| {
             let row = catalog.read().accounts.get(&id).cloned();
@@ -207,7 +209,8 @@ impl Engine {
         caller.must(Action::ManageAccounts)?;
         let id = self.account_id(name)?;
         let (ak, secret) = self.new_key()?;
-        let sealed = self.seal(&sk_context(ak.as_str()), &secret);
+        let sealing = self.sealing().await;
+        let sealed = sealing.seal(&sk_context(ak.as_str()), &secret);
         let catalog = Arc::clone(&self.inner.store.catalog);
         self.change(true, move |_| {
             let catalog = catalog.read();

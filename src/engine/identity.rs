@@ -1,9 +1,14 @@
 //! Who calls, and what they may see.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::guesses::{Attempt, What};
 use super::types::Who;
 use super::{BucketRef, Caller, Credential, Engine, Error, Result, SubAccountRef};
 use crate::domain::{AccountId, AccountName, Action, Refusal, Secret};
 use crate::store::catalog::{Bucket, Inner as Catalog, KeyOwner};
+use crate::wire::sig::Key;
 
 /// What a sealed secret belongs to: an envelope does not open in another's place.
 pub(super) fn password_context(name: &AccountName) -> Vec<u8> {
@@ -15,43 +20,46 @@ pub(super) fn sk_context(ak: &str) -> Vec<u8> {
     format!("keys/{ak}").into_bytes()
 }
 
+/// A known key, whose it is, and the guess that it is asked for.
+type Opened = (Arc<Key>, Who, Option<Attempt>);
+
 impl Engine {
     pub(super) fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Secret> {
-        let opened = self.inner.store.master_key.open_secret(context, sealed);
+        let opened = self.inner.store.keys.open_secret(context, sealed);
         opened.map_err(|error| Error::Broken(format!("unseal a secret: {error}").into()))
     }
 
-    pub(super) fn seal(&self, context: &[u8], secret: &Secret) -> Vec<u8> {
-        self.inner.store.master_key.seal_secret(&*self.inner.world.entropy, context, secret)
+    /// The secret of an access key, to verify a signature with. `None`: the key is not known. [`Refusal::Suspended`]
+    /// where its account is; [`Refusal::Slow`] where too much that came from there was wrong, so that nothing is looked
+    /// at. `from` is the socket's address.
+    pub fn credential(&self, key: &str, from: Option<IpAddr>) -> Result<Option<Credential>> {
+        let Some((key, who, attempt)) = self.opened(key, from)? else {
+            self.inner.keyring.forget(key);
+            let attempt = self.attempt(What::Key, None, from)?;
+            self.guessed_wrong(attempt.as_ref(), None)?;
+            return Ok(None);
+        };
+        Ok(Some(Credential { key, who, sig_v2: self.config().s3.sig_v2, attempt, engine: self.clone() }))
     }
 
-    /// The secret of an access key, to verify a signature with. `None`: the key is not known. [`Refusal::Suspended`]
-    /// where its account is.
-    pub fn credential(&self, key: &str) -> Result<Option<Credential>> {
-        let sig_v2 = self.config().s3.sig_v2;
+    /// A known key and whose it is.
+    fn opened(&self, key: &str, from: Option<IpAddr>) -> Result<Option<Opened>> {
         let catalog = self.inner.store.catalog.read();
-        let (sealed, who) = match catalog.keys.get(key) {
-            None => {
-                self.inner.keyring.forget(key);
-                return Ok(None);
-            }
+        let (sealed, who, account) = match catalog.keys.get(key) {
+            None => return Ok(None),
             Some(&KeyOwner::Camera(id)) => match catalog.sub_accounts.get(&id) {
-                Some(sub) => {
-                    not_suspended(&catalog, sub.row.account)?;
-                    (&sub.row.sk, Who::Camera { sub_account: id })
-                }
+                Some(sub) => (&sub.row.sk, Who::Camera { sub_account: id }, sub.row.account),
                 None => return Ok(None),
             },
             Some(&KeyOwner::Administrator(id)) => match catalog.accounts.get(&id).and_then(|a| a.admin.as_ref()) {
-                Some((_, sk)) => {
-                    not_suspended(&catalog, id)?;
-                    (sk, Who::Administrator { account: id })
-                }
+                Some((_, sk)) => (sk, Who::Administrator { account: id }, id),
                 None => return Ok(None),
             },
         };
-        let key = self.inner.keyring.open(key, sealed, || self.unseal(&sk_context(key), sealed))?;
-        Ok(Some(Credential { key, who, sig_v2 }))
+        not_suspended(&catalog, account)?;
+        let attempt = self.attempt(What::Key, Some(key), from)?;
+        let opened = self.inner.keyring.open(key, sealed, || self.unseal(&sk_context(key), sealed))?;
+        Ok(Some((opened, who, attempt)))
     }
 
     /// Whether there is an account of this name.
@@ -75,6 +83,42 @@ impl Engine {
         } else {
             Err(Refusal::WrongPassword.into())
         }
+    }
+
+    /// As [`Engine::sign_in`], from an address (the socket's): where too much that came from there was wrong it waits
+    /// first. [`Error::Busy`] where another call waits for the same.
+    pub async fn sign_in_from(&self, account: &str, password: &str, from: Option<IpAddr>) -> Result<Caller> {
+        let name = self.knows_account(account).then_some(account);
+        let attempt = self.attempt_held(What::Account, name, from).await?;
+        let done = self.sign_in(account, password);
+        match &done {
+            Ok(_) | Err(Error::Refused(Refusal::Suspended)) => self.guessed_right(attempt.as_ref()),
+            // Section 7 has a number for it, whoever asks how often: the next call waits.
+            Err(Error::Refused(_)) => drop(self.guessed_wrong(attempt.as_ref(), name)),
+            Err(_) => {}
+        }
+        done
+    }
+
+    /// As [`Engine::sub_account`], from an address, as [`Engine::sign_in_from`].
+    pub async fn sub_account_from(
+        &self,
+        caller: &Caller,
+        ak: &str,
+        sk: &str,
+        from: Option<IpAddr>,
+    ) -> Result<SubAccountRef> {
+        if matches!(self.sub_account(caller, ak, ""), Err(Error::Refused(Refusal::NoSubAccount))) {
+            return Err(Refusal::NoSubAccount.into());
+        }
+        let attempt = self.attempt_held(What::Key, Some(ak), from).await?;
+        let done = self.sub_account(caller, ak, sk);
+        match &done {
+            Ok(_) => self.guessed_right(attempt.as_ref()),
+            Err(Error::Refused(Refusal::WrongSecret)) => drop(self.guessed_wrong(attempt.as_ref(), Some(ak))),
+            Err(_) => {}
+        }
+        done
     }
 
     /// A sub-account by AK and SK. Serves 7.x results 3 and 4: another account's is not there.

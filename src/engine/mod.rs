@@ -3,11 +3,13 @@
 mod accounts;
 mod alerts;
 mod audit;
+mod audit_chain;
 pub mod billing;
 mod buckets;
 pub mod courier;
 mod deletion;
 mod download;
+mod guesses;
 mod identity;
 mod keyring;
 mod listing;
@@ -18,6 +20,7 @@ mod pins;
 mod preview;
 mod reconcilers;
 mod request_ids;
+mod rotation;
 mod second_factor;
 mod sessions;
 mod status;
@@ -37,6 +40,7 @@ use tokio_util::task::TaskTracker;
 
 pub use alerts::{ALERT_KINDS, ALERT_STATES, AlertPage, AlertQuery, AlertTotals};
 pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
+pub use audit_chain::{ChainPage, ChainedLine, verify_export};
 pub use courier::{Attempt, Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use media::{
@@ -44,6 +48,7 @@ pub use media::{
     Packed, Played, Reading,
 };
 pub use preview::{Goes, SpaceChange, SpacePreview};
+pub use rotation::KeyRotation;
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
 pub use survive::Abandoned;
@@ -52,8 +57,8 @@ pub use types::{
     AccountChanges, AccountContents, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion,
     Credential, Damage, DeleteCondition, DiskView, Error, Finish, FoundFile, HeldView, ListPage, NamedPart, NewAccount,
     NewObject, NewSubAccount, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport,
-    ScrubView, Search, SearchPage, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView, UploadInfo,
-    UserSpace, Violation, loops,
+    ScrubView, Search, SearchPage, SlowedView, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView,
+    UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 pub use users::{NewUser, UserView};
@@ -96,6 +101,10 @@ struct Inner {
     urls: RwLock<PublicUrls>,
     pins: Arc<Pins>,
     keyring: KeyRing,
+    guesses: guesses::Guesses,
+    /// Read by who seals until it is written; written by the exchange of the master key.
+    sealing: tokio::sync::RwLock<()>,
+    exchanging: tokio::sync::Mutex<()>,
     media: media::Memory,
     turns: turns::Turns,
     request_ids: RequestIds,
@@ -116,6 +125,7 @@ fn settings(config: &Config) -> Settings {
 fn options(config: &Config) -> Options {
     Options {
         data_dir: config.storage.data_dir.clone(),
+        master_key: config.storage.master_key.clone(),
         volumes: config.storage.volumes.clone(),
         volume_size: config.storage.volume_size,
         reserve: config.storage.reserve,
@@ -132,6 +142,7 @@ impl Engine {
         // After the store: it holds the lock of the data directory.
         let books = Arc::new(Books::open(&store.spare, &config.storage.data_dir)?);
         let observe = observe::Observe::load(&books)?;
+        let guesses = guesses::Guesses::load(&books, &*world.entropy, world.clock.now())?;
         let recovery = &store.recovery;
         tracing::info!(
             records = recovery.records,
@@ -152,6 +163,9 @@ impl Engine {
                 urls: RwLock::new(urls),
                 pins: Arc::default(),
                 keyring: KeyRing::default(),
+                guesses,
+                sealing: tokio::sync::RwLock::default(),
+                exchanging: tokio::sync::Mutex::default(),
                 media: media::Memory::default(),
                 turns: turns::Turns::default(),
                 request_ids,
@@ -223,6 +237,9 @@ impl Engine {
         let closed = tokio::task::spawn_blocking(move || {
             if let Err(error) = observe::flush(&engine, false) {
                 tracing::warn!(%error, "the last minute's counters were not written down");
+            }
+            if let Err(error) = engine.inner.guesses.flush(&engine.inner.books) {
+                tracing::warn!(%error, "the last failures to sign in were not written down");
             }
             engine.inner.store.close()
         })

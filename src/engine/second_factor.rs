@@ -18,11 +18,11 @@ pub struct NewSecondFactor {
     pub url: Secret,
 }
 
-fn context(user: &str) -> Vec<u8> {
+pub(super) fn context(user: &str) -> Vec<u8> {
     format!("users/{user}/totp").into_bytes()
 }
 
-fn totp(user: &str, secret: &Secret) -> Result<Totp> {
+pub(super) fn totp(user: &str, secret: &Secret) -> Result<Totp> {
     let broken = |error: String| Error::Broken(format!("a second factor: {error}").into());
     let secret = totp_rs::Secret::try_from_base32(secret.expose()).map_err(|error| broken(error.to_string()))?;
     let builder = Builder::new().with_secret(secret).with_account_name(user).with_issuer(Some("kandian"));
@@ -52,7 +52,8 @@ impl Engine {
         let now = u64::try_from(self.now().seconds()).unwrap_or(0);
         let step = totp(&user, secret).map_err(|_| Refusal::User(UserRefusal::WrongCode))?.check(code.trim(), now);
         let Some(step) = step else { return refused(UserRefusal::WrongCode) };
-        let sealed = hex::encode(self.seal(&context(&user), secret));
+        let sealing = self.sealing().await;
+        let sealed = hex::encode(sealing.seal(&context(&user), secret));
         self.set_second_factor(user, Some(sealed), step).await
     }
 
@@ -60,12 +61,12 @@ impl Engine {
     pub async fn remove_second_factor(&self, caller: &Caller, user: &str, code: Option<&str>) -> Result<()> {
         if own_name(caller).is_ok_and(|own| own == user) {
             let guesses = [format!("user:{user}")];
-            self.may_guess(&guesses).await?;
+            self.may_guess(&guesses)?;
             let (books, key) = (self.inner.books.clone(), user.to_owned());
             let row = super::status::blocking(move || Ok(books.get::<UserRow>(&key)?)).await?;
             let Some(UserRow { totp: Some(sealed), totp_step, .. }) = row else { return Ok(()) };
             if self.totp_step(user, &sealed, code.unwrap_or_default(), totp_step)?.is_none() {
-                self.guessed_wrong(&guesses).await?;
+                self.user_guessed_wrong(&guesses);
                 return refused(UserRefusal::WrongCode);
             }
         } else {

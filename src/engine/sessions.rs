@@ -8,7 +8,7 @@ use super::types::Who;
 use super::users::{UserRow, digest, refused};
 use super::{AuditEntry, Caller, Engine, Error, Result};
 use crate::books::{Changes, Row};
-use crate::domain::users::{FAILURES_FORGOTTEN_AFTER, UserName, UserRefusal, wait_after};
+use crate::domain::users::{UserName, UserRefusal};
 use crate::domain::{AccountId, Refusal, Role, Secret, Timestamp};
 
 /// How often it is written down that a session was used.
@@ -26,18 +26,6 @@ pub(super) struct SessionRow {
 
 impl Row for SessionRow {
     const TABLE: &'static str = "sessions";
-    type Key = String;
-}
-
-/// Failures to sign in, under `user:NAME` and `address:IP`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct GuessRow {
-    failures: u32,
-    last_ms: i64,
-}
-
-impl Row for GuessRow {
-    const TABLE: &'static str = "guesses";
     type Key = String;
 }
 
@@ -108,13 +96,13 @@ impl Engine {
         agent: &str,
         guesses: &[String],
     ) -> Result<Secret> {
-        self.may_guess(guesses).await?;
+        self.may_guess(guesses)?;
         let (books, key) = (self.inner.books.clone(), name.to_owned());
         let row = blocking(move || Ok(books.get::<UserRow>(&key)?)).await?;
         let hash = row.as_ref().filter(|row| !row.disabled).map(|row| row.password.clone());
-        let right = self.is_password(password, hash).await?;
+        let right = self.is_password(password, hash, guesses).await?;
         let Some(row) = row.filter(|_| right) else {
-            self.guessed_wrong(guesses).await?;
+            self.user_guessed_wrong(guesses);
             return refused(UserRefusal::WrongSignIn);
         };
         let step = match (&row.totp, code.map(str::trim).filter(|code| !code.is_empty())) {
@@ -123,7 +111,7 @@ impl Engine {
             (Some(sealed), Some(code)) => match self.totp_step(name, sealed, code, row.totp_step)? {
                 Some(step) => Some(step),
                 None => {
-                    self.guessed_wrong(guesses).await?;
+                    self.user_guessed_wrong(guesses);
                     return refused(UserRefusal::WrongCode);
                 }
             },
@@ -138,8 +126,7 @@ impl Engine {
             agent: agent.chars().filter(|c| !c.is_control()).take(200).collect(),
         };
         let limits = self.session_limits();
-        let (books, id, user, own_guesses) =
-            (self.inner.books.clone(), digest(&token), name.to_owned(), guesses.first().cloned());
+        let (books, id, user) = (self.inner.books.clone(), digest(&token), name.to_owned());
         blocking(move || {
             let old = books.all::<SessionRow>()?;
             books.change(|changes: &mut Changes| {
@@ -158,13 +145,13 @@ impl Engine {
                 for (id, _) in old.iter().filter(|(_, session)| session.is_over(now, limits)) {
                     changes.remove::<SessionRow>(id)?;
                 }
-                if let Some(guesses) = &own_guesses {
-                    changes.remove::<GuessRow>(guesses)?;
-                }
                 Ok::<_, Error>(changes.put(&id, &session)?)
             })
         })
         .await?;
+        if let Some(own) = guesses.first() {
+            self.user_guessed_right(own);
+        }
         Ok(Secret::new(token))
     }
 
@@ -272,45 +259,6 @@ impl Engine {
         let config = self.config();
         let ms = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         Limits { idle_ms: ms(config.portal.idle_timeout), all_ms: ms(config.portal.session_timeout) }
-    }
-
-    /// Whether a guess may be made now. [`UserRefusal::Slow`] where it may not.
-    pub(super) async fn may_guess(&self, keys: &[String]) -> Result<()> {
-        let (books, keys, now) = (self.inner.books.clone(), keys.to_vec(), self.now());
-        blocking(move || {
-            for key in &keys {
-                let guesses = books.get::<GuessRow>(key)?.unwrap_or_default();
-                let until = Timestamp::from_millis(guesses.last_ms).plus(wait_after(guesses.failures));
-                if !wait_after(guesses.failures).is_zero() && until > now {
-                    let seconds = until.since(now).as_millis().div_ceil(1000);
-                    return refused(UserRefusal::Slow { seconds: u64::try_from(seconds).unwrap_or(u64::MAX) });
-                }
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Counts a wrong guess.
-    pub(super) async fn guessed_wrong(&self, keys: &[String]) -> Result<()> {
-        let (books, keys, now) = (self.inner.books.clone(), keys.to_vec(), self.now());
-        blocking(move || {
-            let forgotten = |row: &GuessRow| now.since(Timestamp::from_millis(row.last_ms)) > FAILURES_FORGOTTEN_AFTER;
-            let old = books.scan::<GuessRow>(&String::new(), |_, _| true)?;
-            books.change(|changes: &mut Changes| {
-                for (key, _) in old.iter().filter(|(_, row)| forgotten(row)) {
-                    changes.remove::<GuessRow>(key)?;
-                }
-                for key in &keys {
-                    let mut row = changes.get::<GuessRow>(key)?.unwrap_or_default();
-                    row.failures = row.failures.saturating_add(1);
-                    row.last_ms = now.millis();
-                    changes.put(key, &row)?;
-                }
-                Ok(())
-            })
-        })
-        .await
     }
 }
 

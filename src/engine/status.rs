@@ -27,6 +27,7 @@ impl Engine {
         let catalog = store.catalog.read();
         let subs = || catalog.sub_accounts.values();
         let stats = || subs().map(|s| &s.stats).chain(catalog.own_buckets.values().map(|own| &own.stats));
+        let (slowed, wrong_guesses, refused_guesses) = self.slowed_down();
         Ok(Status {
             version: env!("CARGO_PKG_VERSION"),
             format: FORMAT,
@@ -50,6 +51,9 @@ impl Engine {
             alerts_pending: count(AlertState::Pending),
             alerts_given_up: count(AlertState::GivenUp),
             scrub: self.inner.scrub.view(),
+            wrong_guesses,
+            refused_guesses,
+            slowed,
         })
     }
 

@@ -65,10 +65,11 @@ impl Engine {
     async fn open_in(&self, account: AccountId, space: Gigabytes, at_the_end: AtTheEnd) -> Result<OpenedSubAccount> {
         let (access_key, secret) = self.new_key()?;
         let (record_bucket, picture_bucket) = (self.new_bucket("rec")?, self.new_bucket("pic")?);
+        let sealing = self.sealing().await;
         let row = SubAccountRow {
             account,
             ak: access_key.clone(),
-            sk: self.seal(&sk_context(access_key.as_str()), &secret),
+            sk: sealing.seal(&sk_context(access_key.as_str()), &secret),
             space,
             at_the_end,
             record_bucket: record_bucket.clone(),

@@ -88,6 +88,8 @@ pub struct Credential {
     pub(super) key: std::sync::Arc<Key>,
     pub(super) who: Who,
     pub(super) sig_v2: bool,
+    pub(super) attempt: Option<super::guesses::Attempt>,
+    pub(super) engine: super::Engine,
 }
 
 /// A bucket that its caller may see. Only [`super::Engine::bucket`] and its like make one.
@@ -580,6 +582,27 @@ pub struct Status {
     pub alerts_given_up: u64,
     /// The scrub in the background.
     pub scrub: ScrubView,
+    /// Wrong passwords, keys and signatures since the start.
+    pub wrong_guesses: u64,
+    /// What was not looked at since the start, because too much from there was wrong.
+    pub refused_guesses: u64,
+    /// Who waits for that, ten at most.
+    pub slowed: Vec<SlowedView>,
+}
+
+/// Somebody who guessed too often and waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SlowedView {
+    /// `access key`, `account`, `address` or `portal`.
+    pub what: &'static str,
+    /// Which key or account, where it is one that there is.
+    pub who: Option<String>,
+    /// From where: an address, or the /64 of one.
+    pub from: Option<String>,
+    /// Failures that count.
+    pub failures: u32,
+    /// For how long still.
+    pub seconds: u64,
 }
 
 /// What the scrub in the background has read since the start.
@@ -667,7 +690,14 @@ impl Credential {
 
     /// The caller, once `proof` shows that the signature was made with the secret.
     pub fn caller(self, _proof: &crate::wire::sig::Verified) -> Caller {
+        self.engine.guessed_right(self.attempt.as_ref());
         Caller::new(self.who)
+    }
+
+    /// The signature was not made with the secret. [`crate::domain::Refusal::Slow`] where there were so many of them
+    /// that this is not said any more. `name` is the key.
+    pub fn wrong(self, name: &str) -> Result<()> {
+        self.engine.guessed_wrong(self.attempt.as_ref(), Some(name))
     }
 }
 

@@ -108,13 +108,21 @@ impl Engine {
         .await
     }
 
-    /// Whether a password is the one of this hash. Where there is no hash the answer takes as long, and is no.
-    pub(super) async fn is_password(&self, password: &Secret, hash: Option<String>) -> Result<bool> {
+    /// Whether a password is the one of this hash. Where there is no hash the answer takes as long, and is no. Whose
+    /// `guesses` they are is asked once more when it is their turn: of hundreds that wait for it many have been wrong.
+    pub(super) async fn is_password(
+        &self,
+        password: &Secret,
+        hash: Option<String>,
+        guesses: &[String],
+    ) -> Result<bool> {
         let Some(hash) = hash else {
             self.hash_password(password).await?;
+            self.may_guess(guesses)?;
             return Ok(false);
         };
         let _turn = self.inner.hashing.acquire().await;
+        self.may_guess(guesses)?;
         let password = password.clone();
         blocking(move || Ok(argon2().verify_password(password.expose().as_bytes(), hash.as_str()).is_ok())).await
     }
@@ -141,7 +149,7 @@ impl Engine {
 
     /// Makes the first user, of the role operations, for whoever has the setup code. `from` counts guesses.
     pub async fn set_up(&self, code: &str, name: UserName, password: Secret, from: &str) -> Result<()> {
-        self.may_guess(&[format!("address:{from}")]).await?;
+        self.may_guess(&[format!("address:{from}")])?;
         check_password(&name, password.expose()).map_err(Refusal::User)?;
         let hash = self.hash_password(&password).await?;
         let row = UserRow {
@@ -170,7 +178,7 @@ impl Engine {
         })
         .await;
         if matches!(made, Err(Error::Refused(Refusal::User(UserRefusal::WrongSetupCode)))) {
-            self.guessed_wrong(&[format!("address:{from}")]).await?;
+            self.user_guessed_wrong(&[format!("address:{from}")]);
         }
         let outcome = made.as_ref().map_or_else(ToString::to_string, |()| "ok".to_owned());
         self.audit(AuditEntry {
@@ -244,12 +252,12 @@ impl Engine {
         let key = name.as_str().to_owned();
         if own {
             let guesses = [format!("user:{key}")];
-            self.may_guess(&guesses).await?;
+            self.may_guess(&guesses)?;
             let (books, looked_up) = (self.inner.books.clone(), key.clone());
             let row = blocking(move || Ok(books.get::<UserRow>(&looked_up)?)).await?;
             let none = Secret::new("");
-            if !self.is_password(old.unwrap_or(&none), row.map(|row| row.password)).await? {
-                self.guessed_wrong(&guesses).await?;
+            if !self.is_password(old.unwrap_or(&none), row.map(|row| row.password), &guesses).await? {
+                self.user_guessed_wrong(&guesses);
                 return refused(UserRefusal::WrongSignIn);
             }
         }

@@ -18,6 +18,7 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::head::HeadScan;
 use super::{Limits, LiveRouter};
 use crate::telemetry::Plane;
 
@@ -34,6 +35,8 @@ pub(super) struct Traffic {
     /// Whether hyper is to give the connection back.
     rests: AtomicBool,
     task: AtomicWaker,
+    /// The head that is there now says two lengths of its body.
+    two_lengths: AtomicBool,
 }
 
 /// A request is under way, or the last answer is.
@@ -75,6 +78,7 @@ pub(super) struct Watched<T> {
     ended_seen: u64,
     /// What ended the rest, until it is read.
     ahead: Bytes,
+    head: HeadScan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +91,13 @@ enum Waiting {
     Resting,
     /// For the rest of a head.
     ForHead,
+}
+
+impl Traffic {
+    /// Whether the head that has just been read says two lengths of its body.
+    pub(super) fn says_two_lengths(&self) -> bool {
+        self.two_lengths.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl UnderWay {
@@ -173,6 +184,7 @@ impl<T> Watched<T> {
             waiting: Waiting::Resting,
             ended_seen: 0,
             ahead: Bytes::new(),
+            head: HeadScan::default(),
         }
     }
 
@@ -234,6 +246,7 @@ impl<T> Watched<T> {
             self.ended_seen = ended;
             self.wait(Waiting::ForHead);
             self.traffic.rests.store(false, Ordering::Relaxed);
+            self.head = HeadScan::default();
         }
     }
 
@@ -258,6 +271,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
             Poll::Ready(Ok(())) => {
                 if out.filled().len() > before {
                     self.arrived();
+                    if self.waiting == Waiting::ForHead && self.head.take(&out.filled()[before..]) {
+                        self.traffic.two_lengths.store(true, Ordering::Relaxed);
+                    }
                 }
                 // A head that comes a byte at a time never finds the socket empty for long.
                 let dawdles = self.waiting == Waiting::ForHead && self.timer.is_elapsed();

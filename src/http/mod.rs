@@ -1,6 +1,7 @@
 //! Listeners, limits and drain: what stands between a socket and a plane's router.
 
 mod cookie;
+mod head;
 mod io;
 mod live;
 mod places;

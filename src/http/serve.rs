@@ -281,6 +281,11 @@ async fn answer(
     traffic: Arc<Traffic>,
 ) -> Result<Response<Counted>, std::convert::Infallible> {
     let under_way = UnderWay::begin(&traffic);
+    if traffic.says_two_lengths() {
+        let response = closing(StatusCode::BAD_REQUEST);
+        plane.answered(response.status());
+        return Ok(response.map(|body| Counted { body, _under_way: under_way }));
+    }
     let mut request = request.map(Body::new);
     if let Some(peer) = seen.peer {
         request.extensions_mut().insert(Peer(peer));
@@ -306,8 +311,13 @@ async fn answer(
 /// What a client is told where a handler panicked. The panic's text went to the log by the hook.
 fn broken() -> Response<Body> {
     tracing::error!("a request ended in a panic");
+    closing(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// An empty answer, and the end of the connection.
+fn closing(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    *response.status_mut() = status;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -442,6 +452,38 @@ mod tests {
                 .render(None, Duration::ZERO)
                 .contains("kandian_http_requests_total{plane=\"s3\",status=\"2xx\"} 1\n")
         );
+    }
+
+    #[tokio::test]
+    async fn a_request_with_two_lengths_is_refused_and_what_follows_is_nobodys() {
+        let server = start(Limits::default()).await;
+        let smuggled = "0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for lengths in [
+            "Content-Length: 45\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 45\r\n",
+            "Content-Length: 45\r\nContent-Length: 45\r\n",
+            "Content-Length: 45\r\nContent-Length: 4\r\n",
+            "Content-Length: 45, 45\r\n",
+            "Content-Length: +45\r\n",
+            "Content-Length: 4 5\r\n",
+            "Content-Length : 45\r\n",
+            "Content-Length:\r\n 45\r\n",
+            "Content-Length: 45\0\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+        ] {
+            // Behind one that was served: every head of a connection is looked at.
+            let first = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+            let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+            stream.write_all(first.as_bytes()).await.expect("open");
+            read_until(&mut stream, "peer true").await;
+            let head = format!("PUT /take HTTP/1.1\r\nHost: a\r\n{lengths}\r\n{smuggled}");
+            stream.write_all(head.as_bytes()).await.expect("open");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("closed in order");
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{lengths:?}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{lengths:?}: {answer}");
+        }
     }
 
     #[tokio::test]

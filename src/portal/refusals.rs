@@ -74,6 +74,7 @@ impl No for Refusal {
         let bytes = |number: &crate::domain::Bytes| show::bytes(number.get());
         match self {
             Self::NoAccount => say("没有这个账户。", "There is no account of this name."),
+            Self::Slow { seconds } => UserRefusal::Slow { seconds: *seconds }.said(lang),
             Self::WrongPassword => say("账户密码错误。", "The account's password is wrong."),
             Self::Suspended => say(
                 "账户已停用，其密码和密钥暂不可用；文件保持不变。",

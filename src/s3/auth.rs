@@ -1,10 +1,13 @@
 //! Who calls: the only ways to a [`Caller`] on this plane, by a request's signature and by a form's.
 
+use std::net::SocketAddr;
+
 use http::Method;
 use http::header::USER_AGENT;
 
 use super::error::{Code, S3Error, S3Result};
 use super::{Head, Plane};
+use crate::domain::AccessKey;
 use crate::engine::observe::Seen;
 use crate::engine::{Caller, Credential};
 use crate::wire::sig::{self, FormClaim, SigCode, SigError, Signed, Version};
@@ -32,8 +35,11 @@ pub fn authenticate(plane: &Plane, head: &Head) -> S3Result<Authenticated> {
     let Some(claim) = sig::read(&request)? else {
         return Err(S3Error::new(Code::AccessDenied, "Access Denied: the request is not signed."));
     };
-    let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
-    let signed = claim.verify(&request, credential.key(), plane.engine.now(), plane.config.clock_skew)?;
+    let credential = credential(plane, claim.access_key().as_str(), claim.version(), head.peer)?;
+    let signed = match claim.verify(&request, credential.key(), plane.engine.now(), plane.config.clock_skew) {
+        Ok(signed) => signed,
+        Err(error) => return Err(counted(credential, claim.access_key(), error)),
+    };
     let caller = credential.caller(&signed.verified).seen_at(head.peer);
     if matches!(head.method, Method::PUT | Method::POST) {
         plane.engine.seen(
@@ -77,17 +83,34 @@ const KEY_CHARS_MAX: usize = 128;
 ///
 /// # Errors
 /// S3's code for the rule that failed.
-pub fn authenticate_form<'a>(plane: &Plane, field: impl Fn(&str) -> Option<&'a str>) -> S3Result<Caller> {
+pub fn authenticate_form<'a>(
+    plane: &Plane,
+    peer: Option<SocketAddr>,
+    field: impl Fn(&str) -> Option<&'a str>,
+) -> S3Result<Caller> {
     let Some(claim) = FormClaim::read(field)? else {
         return Err(S3Error::new(Code::AccessDenied, "Access Denied: the form has no policy."));
     };
-    let credential = credential(plane, claim.access_key().as_str(), claim.version())?;
-    let verified = claim.verify(credential.key().secret(), plane.engine.now(), plane.config.clock_skew)?;
-    Ok(credential.caller(&verified))
+    let credential = credential(plane, claim.access_key().as_str(), claim.version(), peer)?;
+    match claim.verify(credential.key().secret(), plane.engine.now(), plane.config.clock_skew) {
+        Ok(verified) => Ok(credential.caller(&verified)),
+        Err(error) => Err(counted(credential, claim.access_key(), error)),
+    }
 }
 
-fn credential(plane: &Plane, key: &str, version: Version) -> S3Result<Credential> {
-    let Some(credential) = plane.engine.credential(key)? else {
+/// What came of a verification that failed: a signature that was made with another secret is a guess.
+fn counted(credential: Credential, key: &AccessKey, error: SigError) -> S3Error {
+    match error.code {
+        SigCode::SignatureDoesNotMatch => match credential.wrong(key.as_str()) {
+            Ok(()) => error.into(),
+            Err(slow) => slow.into(),
+        },
+        _ => error.into(),
+    }
+}
+
+fn credential(plane: &Plane, key: &str, version: Version, peer: Option<SocketAddr>) -> S3Result<Credential> {
+    let Some(credential) = plane.engine.credential(key, peer.map(|peer| peer.ip()))? else {
         return Err(SigError::new(
             SigCode::InvalidAccessKeyId,
             "The AWS Access Key Id you provided does not exist in our records.",

@@ -213,6 +213,7 @@ fn code_of(refusal: &Refusal) -> Code {
         Refusal::BucketNotEmpty => Code::BucketNotEmpty,
         Refusal::NoKey => Code::InvalidAccessKeyId,
         Refusal::Suspended => Code::AccountProblem,
+        Refusal::Slow { .. } => Code::SlowDown,
         Refusal::Forbidden | Refusal::Locked => Code::AccessDenied,
         Refusal::Full { .. } | Refusal::LargerThanTheSpace { .. } | Refusal::AccountSpace { .. } => Code::QuotaExceeded,
         Refusal::TooLarge => Code::EntityTooLarge,
@@ -246,7 +247,11 @@ fn code_of(refusal: &Refusal) -> Code {
 
 impl From<Refusal> for S3Error {
     fn from(refusal: Refusal) -> Self {
-        Self::new(code_of(&refusal), refusal.to_string())
+        let error = Self::new(code_of(&refusal), refusal.to_string());
+        match refusal {
+            Refusal::Slow { seconds } => error.with(RETRY_AFTER, HeaderValue::from(seconds)),
+            _ => error,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who calls, and for which sub-account: results 1 to 4, in this order.
 
+use super::calls::From;
 use crate::domain::{Refusal, Secret};
 use crate::engine::{Caller, Engine, Error, Result, SubAccountRef};
 use crate::wire::soap::{BadField, Fields};
@@ -27,13 +28,13 @@ impl AccountLogin {
     }
 
     /// Results 1 and 2.
-    pub(super) fn sign_in(&self, engine: &Engine) -> Result<Caller> {
-        self.sign_in_with(|name, password| engine.sign_in(name, password))
+    pub(super) async fn sign_in(&self, engine: &Engine, from: From) -> Result<Caller> {
+        self.sign_in_with(async |name, password| engine.sign_in_from(name, password, from).await).await
     }
 
-    fn sign_in_with<T>(&self, ask: impl FnOnce(&str, &str) -> Result<T>) -> Result<T> {
+    async fn sign_in_with<T>(&self, ask: impl AsyncFnOnce(&str, &str) -> Result<T>) -> Result<T> {
         let name = self.name.as_deref().ok_or(Error::Refused(Refusal::NoAccount))?;
-        let caller = ask(name, self.password.as_ref().map_or("", Secret::expose))?;
+        let caller = ask(name, self.password.as_ref().map_or("", Secret::expose)).await?;
         // Asked even so: an account that is not there comes first.
         if self.password.is_none() { Err(Error::Refused(Refusal::WrongPassword)) } else { Ok(caller) }
     }
@@ -51,15 +52,16 @@ impl SubAccountLogin {
     }
 
     /// Results 1 to 4.
-    pub(super) fn sign_in(&self, engine: &Engine) -> Result<(Caller, SubAccountRef)> {
-        let caller = self.account.sign_in(engine)?;
-        let sub_account = self.check_with(|key, secret| engine.sub_account(&caller, key, secret))?;
+    pub(super) async fn sign_in(&self, engine: &Engine, from: From) -> Result<(Caller, SubAccountRef)> {
+        let caller = self.account.sign_in(engine, from).await?;
+        let ask = async |key: &str, secret: &str| engine.sub_account_from(&caller, key, secret, from).await;
+        let sub_account = self.check_with(ask).await?;
         Ok((caller, sub_account))
     }
 
-    fn check_with<T>(&self, ask: impl FnOnce(&str, &str) -> Result<T>) -> Result<T> {
+    async fn check_with<T>(&self, ask: impl AsyncFnOnce(&str, &str) -> Result<T>) -> Result<T> {
         let key = self.access_key.as_deref().ok_or(Error::Refused(Refusal::NoSubAccount))?;
-        let sub_account = ask(key, self.secret.as_ref().map_or("", Secret::expose))?;
+        let sub_account = ask(key, self.secret.as_ref().map_or("", Secret::expose)).await?;
         if self.secret.is_none() { Err(Error::Refused(Refusal::WrongSecret)) } else { Ok(sub_account) }
     }
 
@@ -101,31 +103,32 @@ mod tests {
         AccountLogin { name: name.map(str::to_owned), password: password.map(Secret::new) }
     }
 
-    #[test]
-    fn a_credential_that_is_missing_is_its_failure() {
-        let lets_in = |_: &str, _: &str| Ok(());
-        let knows_nobody = |_: &str, _: &str| Err::<(), _>(Error::Refused(Refusal::NoAccount));
-        assert_eq!(refused(login(None, Some("p")).sign_in_with(lets_in)), Some(Refusal::NoAccount));
-        assert_eq!(refused(login(None, None).sign_in_with(lets_in)), Some(Refusal::NoAccount));
-        assert_eq!(refused(login(Some("a"), None).sign_in_with(lets_in)), Some(Refusal::WrongPassword));
-        assert_eq!(refused(login(Some("a"), None).sign_in_with(knows_nobody)), Some(Refusal::NoAccount));
-        assert!(login(Some("a"), Some("p")).sign_in_with(lets_in).is_ok());
+    #[tokio::test]
+    async fn a_credential_that_is_missing_is_its_failure() {
+        let lets_in = async |_: &str, _: &str| Ok(());
+        let knows_nobody = async |_: &str, _: &str| Err::<(), _>(Error::Refused(Refusal::NoAccount));
+        assert_eq!(refused(login(None, Some("p")).sign_in_with(lets_in).await), Some(Refusal::NoAccount));
+        assert_eq!(refused(login(None, None).sign_in_with(lets_in).await), Some(Refusal::NoAccount));
+        assert_eq!(refused(login(Some("a"), None).sign_in_with(lets_in).await), Some(Refusal::WrongPassword));
+        assert_eq!(refused(login(Some("a"), None).sign_in_with(knows_nobody).await), Some(Refusal::NoAccount));
+        assert!(login(Some("a"), Some("p")).sign_in_with(lets_in).await.is_ok());
         let keys = |key: Option<&str>, secret: Option<&str>| SubAccountLogin {
             account: login(Some("a"), Some("p")),
             access_key: key.map(str::to_owned),
             secret: secret.map(Secret::new),
         };
-        let knows_none = |_: &str, _: &str| Err::<(), _>(Error::Refused(Refusal::NoSubAccount));
-        assert_eq!(refused(keys(None, Some("s")).check_with(lets_in)), Some(Refusal::NoSubAccount));
-        assert_eq!(refused(keys(Some("k"), None).check_with(lets_in)), Some(Refusal::WrongSecret));
-        assert_eq!(refused(keys(Some("k"), None).check_with(knows_none)), Some(Refusal::NoSubAccount));
-        assert!(keys(Some("k"), Some("s")).check_with(lets_in).is_ok());
+        let knows_none = async |_: &str, _: &str| Err::<(), _>(Error::Refused(Refusal::NoSubAccount));
+        assert_eq!(refused(keys(None, Some("s")).check_with(lets_in).await), Some(Refusal::NoSubAccount));
+        assert_eq!(refused(keys(Some("k"), None).check_with(lets_in).await), Some(Refusal::WrongSecret));
+        assert_eq!(refused(keys(Some("k"), None).check_with(knows_none).await), Some(Refusal::NoSubAccount));
+        assert!(keys(Some("k"), Some("s")).check_with(lets_in).await.is_ok());
     }
 
-    #[test]
-    fn what_was_sent_is_what_is_asked_for() {
-        let asked =
-            login(Some("a"), Some(" p")).sign_in_with(|name, password| Ok((name.to_owned(), password.to_owned())));
+    #[tokio::test]
+    async fn what_was_sent_is_what_is_asked_for() {
+        let asked = login(Some("a"), Some(" p"))
+            .sign_in_with(async |name: &str, password: &str| Ok((name.to_owned(), password.to_owned())))
+            .await;
         assert_eq!(asked.ok(), Some(("a".to_owned(), " p".to_owned())));
     }
 }

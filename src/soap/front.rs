@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(if cfg!(test) { 1 } else 
 /// Where a request that was understood is taken to.
 pub(super) trait Dispatch: Clone + Send + Sync + 'static {
     /// Does it. Goes on to its end even where the caller has hung up.
-    fn take(&self, request: Request, peer: String) -> impl Future<Output = Reply> + Send;
+    fn take(&self, request: Request, peer: Option<SocketAddr>) -> impl Future<Output = Reply> + Send;
 }
 
 /// What comes of a call.
@@ -121,9 +122,9 @@ async fn post<D: Dispatch>(dispatch: D, request: HttpRequest) -> Result<Response
     })
 }
 
-/// The caller's address, for the audit log.
-fn peer(request: &HttpRequest) -> String {
-    request.extensions().get::<crate::http::Peer>().map_or_else(|| "-".to_owned(), |peer| peer.0.to_string())
+/// The caller's address, which is the socket's: what a header says of it counts for nothing.
+fn peer(request: &HttpRequest) -> Option<SocketAddr> {
+    request.extensions().get::<crate::http::Peer>().map(|peer| peer.0)
 }
 
 const TOO_LARGE: &str = "a request has at most 1 MiB";

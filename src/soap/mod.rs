@@ -11,6 +11,7 @@ mod front;
 mod result;
 mod wsdl;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -43,7 +44,7 @@ struct EngineDispatch {
 }
 
 impl front::Dispatch for EngineDispatch {
-    async fn take(&self, request: Request, peer: String) -> front::Reply {
+    async fn take(&self, request: Request, peer: Option<SocketAddr>) -> front::Reply {
         calls::take(&self.engine, self.zone_minutes, request, peer).await
     }
 }

@@ -35,6 +35,8 @@ pub(super) fn told(operation: Operation, why: &Refusal) -> Told {
         (R::PageTooLarge, O::SearchSubAccountFiles) => ClientFault,
         // The contract has no number for it, and a wrong one would send people looking for a wrong password.
         (R::Suspended, _) => ClientFault,
+        // It waits instead, or is busy: `Engine::sign_in_from`.
+        (R::Slow { .. }, _) => Unforeseen,
         // Another operation's refusals.
         (
             R::AccountSpace { .. }

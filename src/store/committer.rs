@@ -117,7 +117,7 @@ impl Committer {
                     }
                     waiting.fetch_sub(batch.len() + usize::from(closing.is_some()), Ordering::Relaxed);
                     since.get_or_insert_with(Instant::now);
-                    if matches!(batch.last(), Some(Command::Checkpoint(_))) {
+                    if matches!(batch.last(), Some(Command::Checkpoint(_) | Command::Compact(_))) {
                         forced = batch.pop();
                     }
                     self.commit(batch)
@@ -136,13 +136,17 @@ impl Committer {
                     bytes = 0;
                     self.checkpoint()?;
                 }
+                // Where there is no room for it, the journal begins anew when there is.
+                if matches!(forced, Some(Command::Compact(_))) && self.has_room_for_a_journal() {
+                    self.compact_journal()?;
+                }
                 Ok(())
             });
             if let Err(error) = &result {
                 tracing::error!(%error, "the store has stopped: nothing more is acknowledged until it is restarted");
                 stop.send_replace(Some(error.to_string()));
             }
-            if let Some(Command::Checkpoint(reply)) = forced {
+            if let Some(Command::Checkpoint(reply) | Command::Compact(reply)) = forced {
                 let _ = reply.send(result.clone().map_err(Failure::Store));
             }
             if let Some(reply) = closing {
@@ -260,7 +264,7 @@ impl Committer {
                 let answer = apply.punched(&rows).map_err(Failure::Store);
                 group.answer(reply, answer)
             }
-            Command::Checkpoint(reply) | Command::Close(reply) => group.answer(reply, Ok(())),
+            Command::Checkpoint(reply) | Command::Compact(reply) | Command::Close(reply) => group.answer(reply, Ok(())),
         }
     }
 

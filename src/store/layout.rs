@@ -53,7 +53,7 @@ impl Layout {
         let first = options.volumes.first().cloned().unwrap_or_else(|| options.data_dir.join("volumes"));
         Self {
             index: options.data_dir.join("index.redb"),
-            master_key: options.data_dir.join("master.key"),
+            master_key: options.master_key.clone(),
             lock: options.data_dir.join("kandian.lock"),
             volumes: options.volumes.clone(),
             journal: first.join("journal"),

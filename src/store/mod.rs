@@ -43,7 +43,7 @@ use self::recovery::{RebuildReport, RecoveryReport};
 use self::volume::{RoomMark, Volumes};
 use crate::config::Reserve;
 use crate::domain::{AccountId, SubAccountId};
-use crate::vault::MasterKey;
+use crate::vault::Keys;
 use crate::world::World;
 use crate::world::ballast::Ballast;
 
@@ -53,8 +53,10 @@ const BALLAST: &str = "ballast";
 /// What a store is opened with.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Index, master key, lock.
+    /// Index and lock.
     pub data_dir: PathBuf,
+    /// The file of the master key, which may lie on another disk.
+    pub master_key: PathBuf,
     /// One directory a disk.
     pub volumes: Vec<PathBuf>,
     /// Bytes of one volume.
@@ -75,7 +77,7 @@ pub struct Store {
     pub queue: Queue,
     pub hasher: Hasher,
     pub bells: Arc<Bells>,
-    pub master_key: MasterKey,
+    pub keys: Keys,
     pub recovery: RecoveryReport,
     /// The data directory's disk, with room held back.
     pub spare: Ballast,
@@ -93,8 +95,8 @@ impl Store {
                 disk.create_dir_all(dir).doing(|| format!("make {}", dir.display()))?;
             }
         }
-        let (store_id, master_key) = match layout.find(disk)? {
-            Found::Store(id) => (id, load_master_key(&world, &layout)?),
+        let (store_id, keys) = match layout.find(disk)? {
+            Found::Store(id) => (id, load_keys(&world, &layout)?),
             Found::Nothing => create(&world, options, &layout)?,
         };
         // Each beside what it is for: a directory may be another disk than the one that holds it.
@@ -137,7 +139,7 @@ impl Store {
         };
         let queue = committer.start().doing(|| "start the committer".to_owned())?;
         let hasher = Hasher::start().doing(|| "start the hashing thread".to_owned())?;
-        Ok(Self { db, volumes, catalog, queue, hasher, bells, master_key, recovery, spare, _lock: lock })
+        Ok(Self { db, volumes, catalog, queue, hasher, bells, keys, recovery, spare, _lock: lock })
     }
 
     /// The state of the index after the last commit.
@@ -162,7 +164,7 @@ impl Store {
                 "there is no store here: no volume directory has a kandian-disk mark".to_owned(),
             ));
         };
-        load_master_key(&world, &layout)?;
+        load_keys(&world, &layout)?;
         let volumes =
             Arc::new(Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?);
         // Without the journal nobody could tell a closed sub-account's file from another's.
@@ -202,19 +204,19 @@ impl Store {
     }
 }
 
-fn load_master_key(world: &World, layout: &Layout) -> Result<MasterKey, StoreError> {
+fn load_keys(world: &World, layout: &Layout) -> Result<Keys, StoreError> {
     let path = &layout.master_key;
-    let key = MasterKey::load(&*world.disk, path).map_err(|e| StoreError::Unusable(e.to_string()))?;
-    key.ok_or_else(|| {
+    let keys = Keys::load(&*world.disk, path).map_err(|e| StoreError::Unusable(e.to_string()))?;
+    keys.ok_or_else(|| {
         StoreError::Unusable(format!(
-            "{} is missing: secrets cannot be read without it; restore it from a backup",
+            "{} is missing: secrets cannot be read without it; mount its disk, or restore it from a backup",
             path.display()
         ))
     })
 }
 
 /// Makes a new store. The marks come last: until they stand, a crash leaves nothing that counts.
-fn create(world: &World, options: &Options, layout: &Layout) -> Result<([u8; 16], MasterKey), StoreError> {
+fn create(world: &World, options: &Options, layout: &Layout) -> Result<([u8; 16], Keys), StoreError> {
     let disk = &*world.disk;
     if layout::file_exists(disk, &layout.index)? {
         let started = index::open_database(disk, &layout.index, options.index_cache, false).and_then(|db| {
@@ -238,9 +240,9 @@ fn create(world: &World, options: &Options, layout: &Layout) -> Result<([u8; 16]
         disk.create_dir_all(dir).doing(|| format!("make {}", dir.display()))?;
     }
     let failed = |e: crate::vault::VaultError| StoreError::Unusable(e.to_string());
-    let master_key = match MasterKey::load(disk, &layout.master_key).map_err(failed)? {
-        Some(key) => key,
-        None => MasterKey::create(disk, &*world.entropy, &layout.master_key).map_err(failed)?,
+    let keys = match Keys::load(disk, &layout.master_key).map_err(failed)? {
+        Some(keys) => keys,
+        None => Keys::create(disk, &*world.entropy, &layout.master_key).map_err(failed)?,
     };
     let mut snapshot = Vec::new();
     encode_frame(&mut snapshot, &store_id, SNAPSHOT_AT, 0, world.clock.now(), &Event::SnapshotEnd);
@@ -249,7 +251,7 @@ fn create(world: &World, options: &Options, layout: &Layout) -> Result<([u8; 16]
     write_meta(&db, store_id, &DiskIds(Vec::new()))?;
     drop(db);
     layout.mark_disks(world, store_id)?;
-    Ok((store_id, master_key))
+    Ok((store_id, keys))
 }
 
 const DISKS: &[u8] = b"disks";

@@ -173,7 +173,8 @@ impl Metrics {
         let mut last = "";
         for (name, help, labels, value) in gauges.unwrap_or_default() {
             if *name != last {
-                head(&mut out, name, "gauge", help);
+                let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
+                head(&mut out, name, kind, help);
                 last = name;
             }
             sample(&mut out, name, labels, value);

@@ -90,7 +90,7 @@ impl MasterKey {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, VaultError> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, VaultError> {
         let format = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first()).ok_or(VaultError::DamagedKey)?;
         if *format != FORMAT {
             return Err(VaultError::UnknownKeyFormat(*format));

@@ -4,9 +4,11 @@
 //! the index sealed with XChaCha20-Poly1305 under a key that is not in the index. Absent: what is
 //! sealed and where it lies (`store`), and whether a missing key is a first start or a disaster.
 
+pub mod keys;
 pub mod master_key;
 pub mod sealed;
 
+pub use keys::Keys;
 pub use master_key::MasterKey;
 
 use std::io;

@@ -57,6 +57,12 @@ impl MasterKey {
         Ok(Zeroizing::new(plain))
     }
 
+    /// The id of the key under which this is sealed; `None` where it is no seal.
+    pub fn id_of(sealed: &[u8]) -> Option<u32> {
+        let [_, id @ ..] = *sealed.first_chunk::<HEAD>()?;
+        Some(u32::from_le_bytes(id))
+    }
+
     /// As [`MasterKey::seal`], of a password or a secret key.
     pub fn seal_secret(&self, entropy: &dyn Entropy, context: &[u8], secret: &Secret) -> Vec<u8> {
         self.seal(entropy, context, secret.expose().as_bytes())

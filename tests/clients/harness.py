@@ -92,6 +92,26 @@ def free_port():
         return s.getsockname()[1]
 
 
+# --- secrets -----------------------------------------------------------------------------------------------
+
+SECRETS = set()
+SECRET_FILE_BYTES_MAX = 64 * MIB
+
+
+def know(server, secret):
+    """From now on this text may be in no answer that is a refusal, and in no log and no file of its appliance."""
+    if len(secret) >= 8:
+        SECRETS.add(secret.encode())
+        server.secrets.add(secret.encode())
+    return secret
+
+
+def no_secret_in(what, data, secrets=SECRETS):
+    """Fails where one of these is in it."""
+    found = [secret for secret in secrets if secret in data]
+    assert not found, f"a secret is in {what}: {found[0][:3]!r}… in {data[max(0, data.find(found[0]) - 80) :][:60]!r}"
+
+
 # --- the appliance -----------------------------------------------------------------------------------------
 
 
@@ -118,6 +138,7 @@ class Server:
         self.process = None
         self.listen = None
         self.counter = 0
+        self.secrets = set()
 
     # --- life ---
 
@@ -201,8 +222,16 @@ class Server:
             self.process.wait()
             self.process = None
         print(f"--- end of the server's log ---\n{self.log_tail()}")
+        self.tells_no_secret()
         if not os.environ.get("KANDIAN_TEST_KEEP"):
             shutil.rmtree(self.home, ignore_errors=True)
+
+    def tells_no_secret(self):
+        """Log, journal (with the audit log), index and books have none of this appliance's secrets as they are."""
+        kept = [path for path in [self.log, *self.data.rglob("*")] if path.suffix != ".kdv" and path.is_file()]
+        for path in kept:
+            if path.stat().st_size <= SECRET_FILE_BYTES_MAX:
+                no_secret_in(path.name, path.read_bytes(), self.secrets)
 
     def log_tail(self, lines=40):
         try:
@@ -305,6 +334,9 @@ class Account:
     opened: dict
     _clients: dict = field(default_factory=dict)
 
+    def __post_init__(self):
+        know(self.server, self.password)
+
     def service(self, version="1.1"):
         """A zeep client of one port, made from the WSDL that the appliance serves."""
         key = (version, self.server.wsdl_url)
@@ -339,7 +371,7 @@ class Account:
     def admin(self):
         """The account's administration key."""
         said = self.server.json("account", "key", self.name)
-        return said["ak"], said["sk"]
+        return said["ak"], know(self.server, said["sk"])
 
 
 @dataclass
@@ -354,6 +386,9 @@ class SubAccount:
     picture: str
     space: int
     _boto: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        know(self.server, self.sk)
 
     @property
     def server(self):
@@ -449,6 +484,10 @@ class Answer:
     headers: dict
     body: bytes
 
+    def __post_init__(self):
+        if self.status >= 400:
+            no_secret_in("a refusal", self.body)
+
     @property
     def text(self):
         return self.body.decode("utf-8")
@@ -539,6 +578,10 @@ class Reply:
     status: int
     headers: dict
     body: bytes
+
+    def __post_init__(self):
+        if self.status >= 400:
+            no_secret_in("a refusal", self.body)
 
     @property
     def code(self):

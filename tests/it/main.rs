@@ -3,5 +3,6 @@
 
 mod api;
 mod planes;
+mod security;
 mod service;
 mod tidy;

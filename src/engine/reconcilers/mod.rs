@@ -45,6 +45,8 @@ pub(super) fn start(engine: &Engine) {
     run(engine, "rest", every(10), None, rest::step);
     run(engine, "sample", every(15), None, sample::step);
     run(engine, "observe", every(60), Some(|e| &e.inner.store.bells.witness.bell), super::observe::step);
+    run(engine, "guesses", super::guesses::EVERY, Some(|e| &e.inner.guesses.bell), super::guesses::step);
+    run(engine, "rotation", every(60), None, super::rotation::step);
     deliver::start(engine);
     scrub::start(engine);
 }

@@ -469,7 +469,7 @@ fn many_files_are_cleared_and_a_closed_sub_account_is_emptied_across_a_crash() {
         assert!(matches!(again, Err(Error::Refused(Refusal::NothingToClear))), "{again:?}");
         let named = super::rig::sub_ref(&engine, closed.access_key.as_str(), closed.secret.expose()).unwrap();
         engine.close_sub_account(&platform, &named).await.unwrap();
-        assert!(engine.credential(closed.access_key.as_str()).unwrap().is_none(), "its key is dead at once");
+        assert!(engine.credential(closed.access_key.as_str(), None).unwrap().is_none(), "its key is dead at once");
         [cleared, closed]
     });
     rig.disk.crash(0, Fate::LoseAll);

@@ -63,9 +63,9 @@ fn a_suspended_account_is_refused_by_password_and_by_every_key_and_its_files_sta
         let again = engine.suspend_account(&office, &named(ACCOUNT), true).await.unwrap();
         assert_eq!(again.suspended_ms, Some(since), "the first time stands");
 
-        assert!(suspended(engine.credential(sub.access_key.as_str())));
-        assert!(suspended(engine.credential(admin.as_str())));
-        assert!(engine.credential(other.as_str()).unwrap().is_some());
+        assert!(suspended(engine.credential(sub.access_key.as_str(), None)));
+        assert!(suspended(engine.credential(admin.as_str(), None)));
+        assert!(engine.credential(other.as_str(), None).unwrap().is_some());
         assert!(suspended(engine.sign_in(ACCOUNT, PASSWORD)));
         assert!(matches!(engine.sign_in(ACCOUNT, "wrong"), Err(Error::Refused(Refusal::WrongPassword))));
         assert!(engine.sign_in("gx", PASSWORD).is_ok());
@@ -80,10 +80,10 @@ fn a_suspended_account_is_refused_by_password_and_by_every_key_and_its_files_sta
     rig.rebuild().unwrap();
     let engine = rig.open().unwrap();
     runtime().block_on(async {
-        assert!(suspended(engine.credential(sub.access_key.as_str())));
+        assert!(suspended(engine.credential(sub.access_key.as_str(), None)));
         let view = engine.suspend_account(&office, &named(ACCOUNT), false).await.unwrap();
         assert_eq!(view.suspended_ms, None);
-        assert!(engine.credential(sub.access_key.as_str()).unwrap().is_some());
+        assert!(engine.credential(sub.access_key.as_str(), None).unwrap().is_some());
     });
 }
 

@@ -99,6 +99,7 @@ impl Rig {
                 volume_size: 8 << 20,
                 index_cache: 8 << 20,
                 scrub_rate: 0,
+                master_key: PathBuf::from("/data/master.key"),
             },
             s3: S3 {
                 listen,

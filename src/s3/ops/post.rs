@@ -70,7 +70,7 @@ pub(super) async fn post(
             "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.",
         )
     })?;
-    let (caller, length) = allowed(plane, &fields)?;
+    let (caller, length) = allowed(plane, head, &fields)?;
     incoming.begin(&plane.engine, &caller)?;
     let bucket = plane.engine.bucket(&caller, bucket)?;
     let key = route::object_key(key)?;
@@ -111,8 +111,8 @@ impl Whole {
 }
 
 /// Who signed the form, and how many bytes the file may have.
-fn allowed(plane: &Plane, fields: &Fields) -> S3Result<(Caller, RangeInclusive<u64>)> {
-    let caller = authenticate_form(plane, |name| fields.get(name))?;
+fn allowed(plane: &Plane, head: &Head, fields: &Fields) -> S3Result<(Caller, RangeInclusive<u64>)> {
+    let caller = authenticate_form(plane, head.peer, |name| fields.get(name))?;
     let policy = Policy::parse(fields.get("policy").unwrap_or(""))?;
     Ok((caller, policy.check(plane.engine.now(), &fields.0)?))
 }

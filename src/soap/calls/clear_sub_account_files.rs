@@ -1,6 +1,6 @@
 //! 7.9 一键全部清除: deletes every file that is not locked.
 
-use super::{Call, Operation};
+use super::{Call, From, Operation};
 use crate::engine::{self, Engine};
 use crate::soap::credentials::SubAccountLogin;
 use crate::wire::soap::{BadField, Fields, Value};
@@ -18,8 +18,8 @@ impl Call for ClearSubAccountFiles {
         Ok(Self { login: SubAccountLogin::read(fields)? })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<()> {
-        let (caller, sub_account) = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<()> {
+        let (caller, sub_account) = self.login.sign_in(engine, from).await?;
         engine.clear_sub_account_files(&caller, &sub_account).await
     }
 

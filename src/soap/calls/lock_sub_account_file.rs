@@ -1,6 +1,6 @@
 //! 7.8 子账户文件锁定: locks or unlocks the file of a name in both buckets.
 
-use super::{Call, Operation};
+use super::{Call, From, Operation};
 use crate::domain::{Lock, Refusal};
 use crate::engine::{self, Engine, Error};
 use crate::soap::credentials::SubAccountLogin;
@@ -27,8 +27,8 @@ impl Call for LockSubAccountFile {
         Ok(Self { login: SubAccountLogin::read(fields)?, name: fields.raw("FileName")?.map(str::to_owned), lock })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<()> {
-        let (caller, sub_account) = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<()> {
+        let (caller, sub_account) = self.login.sign_in(engine, from).await?;
         let name = self.name.as_deref().ok_or(Error::Refused(Refusal::NoFile))?;
         engine.lock_sub_account_file(&caller, &sub_account, name, self.lock).await
     }

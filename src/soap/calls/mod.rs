@@ -11,6 +11,7 @@ mod search_sub_account_files;
 mod set_sub_account_space_policy;
 
 use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
 
 use super::front::Reply;
 use super::result::{Told, told};
@@ -41,6 +42,9 @@ pub(super) enum Operation {
     ClearSubAccountFiles,
 }
 
+/// Where a call comes from: the socket's address.
+pub(super) type From = Option<IpAddr>;
+
 /// One operation: read from the fields, run on the engine, answered in the contract's order.
 pub(super) trait Call: Sized + Send + Sync {
     /// Which it is.
@@ -50,7 +54,7 @@ pub(super) trait Call: Sized + Send + Sync {
     /// Reads the fields. A credential that is missing is no error here; it has a Result.
     fn read(fields: &Fields, zone_minutes: i32) -> Result<Self, BadField>;
     /// Signs in, then does it.
-    fn run(&self, engine: &Engine) -> impl Future<Output = engine::Result<Self::Outcome>> + Send;
+    fn run(&self, engine: &Engine, from: From) -> impl Future<Output = engine::Result<Self::Outcome>> + Send;
     /// The fields after Result, in order; `0`, empty or an empty list where there is no outcome.
     fn answer(outcome: Option<&Self::Outcome>, zone_minutes: i32) -> Vec<(&'static str, Value)>;
     /// On what, for the audit log.
@@ -58,7 +62,7 @@ pub(super) trait Call: Sized + Send + Sync {
 }
 
 /// Takes one request to its operation.
-pub(super) async fn take(engine: &Engine, zone_minutes: i32, request: Request, peer: String) -> Reply {
+pub(super) async fn take(engine: &Engine, zone_minutes: i32, request: Request, peer: Option<SocketAddr>) -> Reply {
     let Some(operation) = Operation::named(&request.operation) else {
         return Reply::Fault(Fault::client("there is no such operation"));
     };
@@ -89,7 +93,7 @@ pub(super) async fn take(engine: &Engine, zone_minutes: i32, request: Request, p
 struct Context<'a> {
     engine: &'a Engine,
     zone_minutes: i32,
-    peer: String,
+    peer: Option<SocketAddr>,
 }
 
 impl Context<'_> {
@@ -101,7 +105,7 @@ impl Context<'_> {
                 return Reply::Fault(Fault::client(bad.to_string()));
             }
         };
-        let outcome = call.run(self.engine).await;
+        let outcome = call.run(self.engine, self.peer.map(|peer| peer.ip())).await;
         let target = call.target(outcome.as_ref().ok());
         let request_id = || self.engine.request_id();
         let (reply, word) = words::<C>(request.version, outcome, self.zone_minutes, request_id);
@@ -118,7 +122,7 @@ impl Context<'_> {
         let target = if unverified { "-".to_owned() } else { target };
         self.engine.audit(AuditEntry {
             who: who.to_owned(),
-            from: self.peer.clone(),
+            from: self.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string()),
             what: C::OPERATION.name().to_owned(),
             target,
             outcome,

@@ -1,6 +1,6 @@
 //! 7.5 子账户空间修改: grants a sub-account another space.
 
-use super::{Call, Operation, gigabytes};
+use super::{Call, From, Operation, gigabytes};
 use crate::domain::Gigabytes;
 use crate::engine::{self, Engine};
 use crate::soap::credentials::SubAccountLogin;
@@ -20,8 +20,8 @@ impl Call for ModifySubAccountSpace {
         Ok(Self { login: SubAccountLogin::read(fields)?, space: gigabytes(fields, "NewStorageSpace")? })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<()> {
-        let (caller, sub_account) = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<()> {
+        let (caller, sub_account) = self.login.sign_in(engine, from).await?;
         engine.modify_sub_account_space(&caller, &sub_account, self.space).await
     }
 

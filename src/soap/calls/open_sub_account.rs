@@ -1,6 +1,6 @@
 //! 7.2 子账户开户申请: opens a sub-account and hands out its key pair and buckets.
 
-use super::{Call, Operation, gigabytes};
+use super::{Call, From, Operation, gigabytes};
 use crate::domain::Gigabytes;
 use crate::engine::{self, Engine, OpenedSubAccount};
 use crate::soap::credentials::AccountLogin;
@@ -20,8 +20,8 @@ impl Call for OpenSubAccount {
         Ok(Self { login: AccountLogin::read(fields)?, space: gigabytes(fields, "StorageSpace")? })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<OpenedSubAccount> {
-        let caller = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<OpenedSubAccount> {
+        let caller = self.login.sign_in(engine, from).await?;
         engine.open_sub_account(&caller, self.space).await
     }
 

@@ -1,6 +1,6 @@
 //! 7.4 子账户空间查询: what a sub-account was granted, and what is left of it, rounded down.
 
-use super::{Call, Operation, gb};
+use super::{Call, From, Operation, gb};
 use crate::engine::{self, Engine, SubAccountSpace};
 use crate::soap::credentials::SubAccountLogin;
 use crate::wire::soap::{BadField, Fields, Value};
@@ -18,8 +18,8 @@ impl Call for QuerySubAccountSpace {
         Ok(Self { login: SubAccountLogin::read(fields)? })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<SubAccountSpace> {
-        let (caller, sub_account) = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<SubAccountSpace> {
+        let (caller, sub_account) = self.login.sign_in(engine, from).await?;
         engine.query_sub_account_space(&caller, &sub_account).await
     }
 

@@ -1,6 +1,6 @@
 //! 7.1 用户空间查询: the account's total space, and what it has left to hand out.
 
-use super::{Call, Operation, gb};
+use super::{Call, From, Operation, gb};
 use crate::engine::{self, Engine, UserSpace};
 use crate::soap::credentials::AccountLogin;
 use crate::wire::soap::{BadField, Fields, Value};
@@ -18,8 +18,8 @@ impl Call for QueryUserSpace {
         Ok(Self { login: AccountLogin::read(fields)? })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<UserSpace> {
-        let caller = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<UserSpace> {
+        let caller = self.login.sign_in(engine, from).await?;
         engine.query_user_space(&caller).await
     }
 

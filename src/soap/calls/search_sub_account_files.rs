@@ -1,6 +1,6 @@
 //! 7.7 子账户文件检索: a page of the files of a range of dates.
 
-use super::{Call, Operation};
+use super::{Call, From, Operation};
 use crate::domain::{Lock, Media};
 use crate::engine::{self, Engine, FoundFile, Search, SearchPage};
 use crate::soap::credentials::SubAccountLogin;
@@ -39,8 +39,8 @@ impl Call for SearchSubAccountFiles {
         Ok(Self { login: SubAccountLogin::read(fields)?, search })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<SearchPage> {
-        let (caller, sub_account) = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<SearchPage> {
+        let (caller, sub_account) = self.login.sign_in(engine, from).await?;
         engine.search_sub_account_files(&caller, &sub_account, self.search).await
     }
 

@@ -1,6 +1,6 @@
 //! 7.6 子账户空间管理策略: what happens at the end of the space.
 
-use super::{Call, Operation};
+use super::{Call, From, Operation};
 use crate::domain::space::AtTheEnd;
 use crate::engine::{self, Engine};
 use crate::soap::credentials::SubAccountLogin;
@@ -21,8 +21,8 @@ impl Call for SetSubAccountSpacePolicy {
         Ok(Self { login: SubAccountLogin::read(fields)?, at_the_end })
     }
 
-    async fn run(&self, engine: &Engine) -> engine::Result<()> {
-        let (caller, sub_account) = self.login.sign_in(engine)?;
+    async fn run(&self, engine: &Engine, from: From) -> engine::Result<()> {
+        let (caller, sub_account) = self.login.sign_in(engine, from).await?;
         engine.set_sub_account_space_policy(&caller, &sub_account, self.at_the_end).await
     }
 

@@ -9,7 +9,7 @@ use super::*;
 struct Echo;
 
 impl Dispatch for Echo {
-    async fn take(&self, request: Request, _peer: String) -> Reply {
+    async fn take(&self, request: Request, _peer: Option<std::net::SocketAddr>) -> Reply {
         match request.operation.as_str() {
             "Busy" => Reply::Busy,
             "Broken" => Reply::Fault(Fault::server("the appliance failed")),

@@ -135,6 +135,8 @@ pub enum Command {
     Punched(Vec<(Vec<u8>, TrashRow)>, Reply<()>),
     /// Makes the index durable now.
     Checkpoint(Reply<()>),
+    /// As [`Command::Checkpoint`], and begins the journal anew: what was changed since is in none of its files.
+    Compact(Reply<()>),
     /// The last command.
     Close(Reply<()>),
 }
@@ -330,7 +332,7 @@ impl Command {
     pub(super) fn ends_group(&self) -> bool {
         match self {
             Self::Change { exclusive, .. } => *exclusive,
-            Self::Checkpoint(_) => true,
+            Self::Checkpoint(_) | Self::Compact(_) => true,
             _ => false,
         }
     }

@@ -399,6 +399,24 @@ impl View {
         Ok(())
     }
 
+    /// Lines of the audit log newer than number `after`, oldest first, while `more` says so. Whether the end came.
+    pub fn audit_after(
+        &self,
+        after: Option<u64>,
+        mut more: impl FnMut(AuditLine<'_>) -> bool,
+    ) -> Result<bool, StoreError> {
+        let table = self.rows(definitions::audit)?;
+        let from = keys::number(after.map_or(0, |number| number.saturating_add(1)));
+        let mut lines = table.range::<&[u8]>(from.as_slice()..)?;
+        while let Some(entry) = lines.next() {
+            let (key, value) = entry?;
+            if !more(AuditLine::read(key.value(), value.value())?) {
+                return Ok(lines.next().is_none());
+            }
+        }
+        Ok(true)
+    }
+
     /// The chain that the audit log ends in.
     pub fn audit_end(&self) -> Result<Option<[u8; 32]>, StoreError> {
         let table = self.txn.open_table(definitions::meta)?;

@@ -1,5 +1,6 @@
 //! A secret key, and what was last derived from it.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
@@ -9,10 +10,16 @@ use crate::domain::Secret;
 
 /// A secret key. A camera signs all day for the same day and region: the signing key of version 4 is
 /// derived once.
-#[derive(Debug)]
 pub struct Key {
     secret: Secret,
     derived: Mutex<Option<(Scope, Zeroizing<[u8; 32]>)>>,
+}
+
+/// What is derived from it signs for a day: it is not printed either.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[key]")
+    }
 }
 
 impl Key {
@@ -44,6 +51,13 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neither_a_key_nor_what_is_derived_from_it_is_printed() {
+        let key = Key::new(Secret::new("hunter2"));
+        key.signing(&Scope { date: "20140328".to_owned(), region: "kandian".to_owned() });
+        assert_eq!(format!("{key:?}"), "[key]");
+    }
 
     #[test]
     fn another_day_or_region_has_another_signing_key() {

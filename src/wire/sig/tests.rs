@@ -342,6 +342,28 @@ fn v2_takes_the_three_resources_and_both_date_forms() {
 }
 
 #[test]
+fn what_v2_signs_for_one_key_opens_no_other() {
+    let (access_key, secret) = (AK.parse().unwrap(), Secret::new(SK));
+    for (signed, sent) in [
+        ("/b/a%20b", "/b/a%2520b"),
+        ("/b/a%20b", "/b/a%25%32%30b"),
+        ("/b/%E5%BD%95", "/b/%25E5%25BD%2595"),
+        ("/b/100%25", "/b/100%2525"),
+    ] {
+        let url = presign_v2(&to_sign(&access_key, &secret, signed, ""), MAY.seconds() + 60);
+        came("GET", &format!("{signed}?{url}"), &[]).verify(SK, MAY).unwrap();
+        let other = came("GET", &format!("{sent}?{url}"), &[]);
+        assert_eq!(other.code(SK, MAY), SigCode::SignatureDoesNotMatch, "{sent} by the signature of {signed}");
+    }
+    // One of two types is signed, and nobody says which.
+    let url = presign_v2(&to_sign(&access_key, &secret, "/b/k", ""), MAY.seconds() + 60);
+    for name in ["content-type", "content-md5"] {
+        let twice = came("GET", &format!("/b/k?{url}"), &[(name, ""), (name, "text/html")]);
+        assert_eq!(twice.code(SK, MAY), SigCode::InvalidRequest, "{name}");
+    }
+}
+
+#[test]
 fn a_sub_resource_cannot_be_added_to_a_url_that_v2_signed() {
     let (access_key, secret) = (AK.parse().unwrap(), Secret::new(SK));
     let sign = to_sign(&access_key, &secret, "/b/k", "");

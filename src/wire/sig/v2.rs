@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::payload::Declared;
 use super::{Payload, Request, SigCode, SigError, Target, hmac_sha1, same, too_far};
@@ -127,6 +127,13 @@ impl Claim {
             None => header_date(request.headers, now, skew)?,
         };
         let payload = declared_payload(request.headers)?;
+        // One of two is signed; which of them is meant is anybody's guess.
+        for name in [http::header::CONTENT_TYPE, HeaderName::from_static("content-md5")] {
+            if request.headers.get_all(&name).iter().nth(1).is_some() {
+                let text = format!("The header {name} was sent more than once");
+                return Err(SigError::new(SigCode::InvalidRequest, text));
+            }
+        }
         let hoisted = self.presigned() && request.target.params().iter().any(|p| is_hoisted(&p.name));
         for resource in resources(request.target, request.host_bucket) {
             for with_query in [false, true] {
@@ -192,8 +199,18 @@ fn resources(target: &Target, host_bucket: Option<&str>) -> Vec<String> {
     if host_bucket.is_none() && raw.len() > 1 && !raw.get(1..).is_some_and(|rest| rest.contains('/')) {
         add(format!("{raw}/"));
     }
-    add(format!("{prefix}{}", target.decoded_path()));
+    // Where what is left when the escapes are undone looks escaped itself, it would be what another signs for another
+    // key: `/b/a%2520b` undone is `/b/a%20b`, which is as sent what is signed for `a b`.
+    if !looks_escaped(target.decoded_path()) {
+        add(format!("{prefix}{}", target.decoded_path()));
+    }
     paths.into_iter().map(|path| path + &query).collect()
+}
+
+fn looks_escaped(path: &str) -> bool {
+    let hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = path.as_bytes();
+    bytes.iter().enumerate().any(|(at, byte)| *byte == b'%' && hex(bytes.get(at + 1)) && hex(bytes.get(at + 2)))
 }
 
 /// `?name[=value]&…` of the parameters that belong to the resource, sorted; values decoded.
