@@ -44,6 +44,8 @@ pub use media::{
     Packed, Played, Reading,
 };
 pub use preview::{Goes, SpaceChange, SpacePreview};
+#[doc(hidden)]
+pub use reconcilers::Chore;
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
 pub use survive::Abandoned;
@@ -184,6 +186,12 @@ impl Engine {
     #[doc(hidden)]
     pub async fn settle(&self) -> Result<()> {
         reconcilers::settle(self).await
+    }
+
+    /// One step of what is done in the background; whether there is more to do. For tests, on an engine that was not started.
+    #[doc(hidden)]
+    pub async fn tick(&self, chore: Chore) -> Result<bool> {
+        reconcilers::tick(self, chore).await
     }
 
     /// What a start after a crash found.

@@ -26,9 +26,6 @@ use super::volume::record::{Extent, Header, Kind, SECTOR, Segment};
 use super::volume::{RoomMark, Volume, Volumes};
 use crate::domain::{ObjectId, VolumeId};
 
-/// Changes of a rebuild that go into one transaction.
-const CHANGES_PER_TRANSACTION: usize = if cfg!(test) { 7 } else { 5_000 };
-
 /// What a start found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RecoveryReport {
@@ -325,7 +322,7 @@ pub fn rebuild(
     changes.sort_by_key(|(seq, _)| *seq);
     let last = changes.last().map_or(0, |(seq, _)| *seq).max(catalog.iter().map(|f| f.seq).max().unwrap_or(0)) + 1;
     drop_cut_records(volumes, &mut changes, newest)?;
-    let mut carried = (foreknowledge, std::collections::HashMap::new());
+    let mut carried = (foreknowledge, BTreeMap::new());
     {
         let txn = begin_volatile(db)?;
         let mut apply = Apply::new(&txn, settings)?;
@@ -341,7 +338,7 @@ pub fn rebuild(
         let txn = begin_volatile(db)?;
         let mut apply = Apply::new(&txn, settings)?;
         apply.carried(carried);
-        for (_, change) in changes.by_ref().take(CHANGES_PER_TRANSACTION) {
+        for (_, change) in changes.by_ref().take(volumes.grain().rebuild_step) {
             match change {
                 Change::Event(frame) => {
                     apply.begin(frame.seq, frame.time);

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::ReadWriteFlags;
 
-use super::{Clock, Disk, DiskFile, Entropy, World};
+use super::{Clock, Disk, DiskFile, Entropy, Grain, World};
 use crate::domain::Timestamp;
 
 /// The system's clock.
@@ -37,7 +37,12 @@ struct SystemFile {
 
 /// The real world.
 pub fn world() -> World {
-    World { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), disk: Arc::new(SystemDisk) }
+    World {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        disk: Arc::new(SystemDisk),
+        grain: Grain::OF_A_BOX,
+    }
 }
 
 impl Clock for SystemClock {

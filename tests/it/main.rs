@@ -3,4 +3,5 @@
 
 mod api;
 mod planes;
+mod simulate;
 mod tidy;

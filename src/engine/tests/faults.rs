@@ -535,3 +535,40 @@ fn a_cut_upload_does_not_replace_what_was_there() {
         }
     }
 }
+
+/// The sync of a checkpoint fails and the program is started again, without a power cut: what is read of the index is on
+/// no disk. Then the power goes.
+#[test]
+fn an_index_whose_sync_failed_is_not_built_upon_until_all_of_it_is_on_the_disk() {
+    let runtime = runtime();
+    for seed in 0..40 {
+        let rig = Rig::new(seed, GB);
+        let (engine, name) = runtime.block_on(begin(&rig));
+        let files: Vec<_> = (0..3).map(|n| (format!("f{n}"), n, 10_000)).collect();
+        runtime.block_on(async {
+            for (file, n, len) in &files {
+                store(&engine, &bucket(&engine, &name), file, *n, *len).await.unwrap();
+            }
+            // Any operation of the checkpoint, its syncs among them.
+            rig.disk.fail_operation(seed, seed);
+            let _ = engine.checkpoint().await;
+        });
+        rig.disk.kill();
+        drop(engine);
+        rig.disk.mend();
+        let engine = rig.open().unwrap();
+        runtime.block_on(async {
+            store(&engine, &bucket(&engine, &name), "later", 7, 10).await.unwrap();
+            engine.checkpoint().await.unwrap();
+        });
+        rig.disk.crash(seed, Fate::LoseAll);
+        drop(engine);
+        let engine = rig.open().unwrap();
+        runtime.block_on(async {
+            let mut all = files.clone();
+            all.push(("later".to_owned(), 7, 10));
+            all_there(&engine, &name, &all, &format!("operation {seed} failed")).await;
+            engine.close().await.unwrap();
+        });
+    }
+}

@@ -4,7 +4,6 @@
 mod alerts;
 mod audit;
 mod billing;
-mod crash;
 mod expiry;
 mod faults;
 mod media;
