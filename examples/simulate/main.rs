@@ -25,8 +25,6 @@ const CUT_IN_RECOVERY_PERCENT: u64 = 10;
 const SEEDS_FOR_SHARES: u64 = 200;
 /// One seed in so many is played twice: it must have one history.
 const TWICE_ONE_IN: u64 = 64;
-/// After so many failing seeds there is no more to learn.
-const FAILURES_MAX: usize = 20;
 
 /// Histories of the store on a simulated disk, by seeds.
 #[derive(Parser)]
@@ -40,6 +38,9 @@ struct Said {
     /// Threads; as many as the machine has cores where it is not said.
     #[arg(long)]
     jobs: Option<usize>,
+    /// Ends after so many failing seeds: there is no more to learn.
+    #[arg(long, default_value_t = 20)]
+    failures: usize,
     /// Plays this one seed and tells what happens.
     #[arg(long)]
     seed: Option<u64>,
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
                 let mut tally = Tally::default();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= said.seeds || lock(&failed).len() >= FAILURES_MAX {
+                    if number >= said.seeds || lock(&failed).len() >= said.failures {
                         break;
                     }
                     let seed = said.first + number;

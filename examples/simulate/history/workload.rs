@@ -102,7 +102,8 @@ impl Run<'_> {
             79 => self.close_sub(at).await,
             80 => self.open_sub().await,
             81..86 => self.deliver().await,
-            86..90 => self.get(at).await,
+            86..89 => self.get(at).await,
+            89 => self.rot(at).await,
             90 => self.account().await,
             91 => self.expire().await,
             92..95 => self.chores().await,
@@ -185,6 +186,31 @@ impl Run<'_> {
             // A disk that cannot read says so; nothing wrong has left.
             Err(_) => true,
         }
+    }
+
+    /// A byte on a disk turns into another: no file is served with it. Then it turns back.
+    async fn rot(&mut self, at: usize) -> bool {
+        let disk = &*self.rig.world.disk;
+        let volumes = self.rig.config.storage.volumes.iter().filter_map(|dir| disk.list(dir).ok()).flatten();
+        let volumes: Vec<_> = volumes.filter(|path| path.extension().is_some_and(|end| end == "kdv")).collect();
+        if volumes.is_empty() {
+            return true;
+        }
+        let path = self.chance.pick(&volumes).clone();
+        let from = self.chance.below(100_000);
+        let found = disk.open(&path).and_then(|file| file.next_data(4096 + from));
+        let Ok(Some(place)) = found else { return true };
+        let rotten = || self.rig.disk.rot(&path, place).expect("the file is there");
+        rotten();
+        for ((media, name), slot) in &self.model.subs[at].files {
+            let target = bucket(self.engine, &self.model.subs[at].buckets[*media]);
+            if let Ok(bytes) = read(self.engine, &target, name).await {
+                let right = slot.may.iter().flatten().any(|file| file.bytes() == bytes);
+                assert!(right, "{name} was served with a byte that had rotted");
+            }
+        }
+        rotten();
+        true
     }
 
     async fn lock(&mut self, at: usize) -> bool {
