@@ -178,6 +178,8 @@ impl Journal {
 
     /// Reads the newest file that is whole and makes it ready to be appended to.
     pub fn open(disk: &dyn Disk, dir: &Path, store_id: [u8; 16]) -> Result<Option<(Self, Vec<Frame>)>, StoreError> {
+        // The newest file's name too may be on no disk, after a process that ended when it had made it.
+        disk.sync_dir(dir).doing(|| format!("sync {}", dir.display()))?;
         let mut found = files(disk, dir)?;
         while let Some((_, path)) = found.pop() {
             let doing = || format!("read journal {}", path.display());

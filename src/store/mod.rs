@@ -93,6 +93,8 @@ impl Store {
                 disk.create_dir_all(dir).doing(|| format!("make {}", dir.display()))?;
             }
         }
+        // What a process that ended in the middle of something has named is read, and may be on no disk.
+        disk.sync_dir(&options.data_dir).doing(|| format!("sync {}", options.data_dir.display()))?;
         let (store_id, master_key) = match layout.find(disk)? {
             Found::Store(id) => (id, load_master_key(&world, &layout)?),
             Found::Nothing => create(&world, options, &layout)?,

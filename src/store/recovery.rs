@@ -288,6 +288,8 @@ pub fn rebuild(
     let mut catalog = Vec::new();
     let mut changes: Vec<(u64, Change)> = Vec::new();
     let mut in_snapshot = true;
+    // Of all of them: what is passed over here is not for the next start either.
+    let last_frame = frames.iter().map(|frame| frame.seq).max().unwrap_or(0);
     for frame in frames {
         match &frame.event {
             Event::SnapshotEnd => in_snapshot = false,
@@ -320,7 +322,7 @@ pub fn rebuild(
         report.skipped_bytes += gaps.iter().map(|g| g.len).sum::<u64>();
     }
     changes.sort_by_key(|(seq, _)| *seq);
-    let last = changes.last().map_or(0, |(seq, _)| *seq).max(catalog.iter().map(|f| f.seq).max().unwrap_or(0)) + 1;
+    let last = changes.last().map_or(0, |(seq, _)| *seq).max(last_frame) + 1;
     drop_cut_records(volumes, &mut changes, newest)?;
     let mut carried = (foreknowledge, BTreeMap::new());
     {

@@ -220,10 +220,15 @@ impl Run<'_> {
         let sub = &mut self.model.subs[at];
         let Ok(platform) = platform(engine) else { return false };
         let Ok(named) = engine.sub_account(&platform, &sub.ak, &sub.sk) else { return false };
+        let loops = sub.may_loop();
         let result = engine.lock_sub_account_file(&platform, &named, &name, lock).await;
         for media in [0, 1] {
             let Some(slot) = sub.files.get_mut(&(media, name.clone())) else { continue };
             slot.relocked = true;
+            // An overwrite may have taken it before.
+            if loops && !slot.is_surely_locked() && !slot.may.contains(&None) {
+                slot.may.push(None);
+            }
             let locked = |file: &Option<File>| file.clone().map(|file| File { lock, ..file });
             match &result {
                 Ok(()) => slot.may = slot.may.iter().map(locked).collect(),

@@ -572,3 +572,38 @@ fn an_index_whose_sync_failed_is_not_built_upon_until_all_of_it_is_on_the_disk()
         });
     }
 }
+
+/// The program fails, or is killed, in the middle of making a volume, and is started again without a power cut: the
+/// volume is there, and its name on no disk. Then the power goes.
+#[test]
+fn a_volume_whose_name_is_on_no_disk_is_named_durably_before_anything_is_put_into_it() {
+    let runtime = runtime();
+    for operation in 0..10 {
+        for cut in [false, true] {
+            let rig = Rig::new(operation, GB);
+            let (engine, name) = runtime.block_on(begin(&rig));
+            match cut {
+                true => rig.disk.fail_after(operation),
+                false => rig.disk.fail_operation(operation, operation),
+            }
+            let _ = runtime.block_on(store(&engine, &bucket(&engine, &name), "first", 1, 10_000));
+            rig.disk.kill();
+            drop(engine);
+            rig.disk.mend();
+            let engine = rig.open().unwrap();
+            let files: Vec<_> = (2..5).map(|n| (format!("f{n}"), n, 10_000)).collect();
+            runtime.block_on(async {
+                for (file, n, len) in &files {
+                    store(&engine, &bucket(&engine, &name), file, *n, *len).await.unwrap();
+                }
+            });
+            rig.disk.crash(operation, Fate::LoseAll);
+            drop(engine);
+            let engine = rig.open().unwrap();
+            runtime.block_on(async {
+                all_there(&engine, &name, &files, &format!("operation {operation}, cut {cut}")).await;
+                engine.close().await.unwrap();
+            });
+        }
+    }
+}

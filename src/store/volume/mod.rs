@@ -188,6 +188,8 @@ impl Volumes {
         for (number, path) in dirs.iter().enumerate() {
             let lane =
                 Lane::start(&number.to_string(), world.grain.threads).doing(|| "start a disk's threads".to_owned())?;
+            // A process that was killed, or failed, when it made a volume may have left a name that is on no disk.
+            world.disk.sync_dir(path).doing(|| format!("sync {}", path.display()))?;
             for file in world.disk.list(path).doing(|| format!("list {}", path.display()))? {
                 if let Some(id) = volume_number(&file) {
                     last = last.max(id.get());
