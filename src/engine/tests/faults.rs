@@ -15,19 +15,25 @@ use crate::world::fake::{Fate, Survival, UnsyncedKind};
 const GB: u64 = 64 << 20;
 
 /// An engine with one sub-account, and its record bucket's name.
-async fn begin(rig: &Rig) -> (Engine, String) {
+pub(super) async fn begin(rig: &Rig) -> (Engine, String) {
     let engine = rig.open().unwrap();
     open_account(&engine, 100).await;
     let sub = open_sub(&engine, 10).await;
     (engine, sub.record_bucket.as_str().to_owned())
 }
 
-async fn store(engine: &Engine, bucket: &BucketRef, name: &str, seed: u64, len: usize) -> crate::engine::Result<()> {
+pub(super) async fn store(
+    engine: &Engine,
+    bucket: &BucketRef,
+    name: &str,
+    seed: u64,
+    len: usize,
+) -> crate::engine::Result<()> {
     put(engine, bucket, name, &content(seed, len), true, Lock::Open, 100_000).await.map(|_| ())
 }
 
 /// Every file is there with the bytes of its number.
-async fn all_there(engine: &Engine, name: &str, files: &[(String, u64, usize)], when: &str) {
+pub(super) async fn all_there(engine: &Engine, name: &str, files: &[(String, u64, usize)], when: &str) {
     let bucket = bucket(engine, name);
     for (file, seed, len) in files {
         let bytes = read(engine, &bucket, file).await.unwrap_or_else(|e| panic!("{when}: {file}: {e}"));
@@ -532,78 +538,6 @@ fn a_cut_upload_does_not_replace_what_was_there() {
                     engine.close().await.unwrap();
                 });
             }
-        }
-    }
-}
-
-/// The sync of a checkpoint fails and the program is started again, without a power cut: what is read of the index is on
-/// no disk. Then the power goes.
-#[test]
-fn an_index_whose_sync_failed_is_not_built_upon_until_all_of_it_is_on_the_disk() {
-    let runtime = runtime();
-    for seed in 0..40 {
-        let rig = Rig::new(seed, GB);
-        let (engine, name) = runtime.block_on(begin(&rig));
-        let files: Vec<_> = (0..3).map(|n| (format!("f{n}"), n, 10_000)).collect();
-        runtime.block_on(async {
-            for (file, n, len) in &files {
-                store(&engine, &bucket(&engine, &name), file, *n, *len).await.unwrap();
-            }
-            // Any operation of the checkpoint, its syncs among them.
-            rig.disk.fail_operation(seed, seed);
-            let _ = engine.checkpoint().await;
-        });
-        rig.disk.kill();
-        drop(engine);
-        rig.disk.mend();
-        let engine = rig.open().unwrap();
-        runtime.block_on(async {
-            store(&engine, &bucket(&engine, &name), "later", 7, 10).await.unwrap();
-            engine.checkpoint().await.unwrap();
-        });
-        rig.disk.crash(seed, Fate::LoseAll);
-        drop(engine);
-        let engine = rig.open().unwrap();
-        runtime.block_on(async {
-            let mut all = files.clone();
-            all.push(("later".to_owned(), 7, 10));
-            all_there(&engine, &name, &all, &format!("operation {seed} failed")).await;
-            engine.close().await.unwrap();
-        });
-    }
-}
-
-/// The program fails, or is killed, in the middle of making a volume, and is started again without a power cut: the
-/// volume is there, and its name on no disk. Then the power goes.
-#[test]
-fn a_volume_whose_name_is_on_no_disk_is_named_durably_before_anything_is_put_into_it() {
-    let runtime = runtime();
-    for operation in 0..10 {
-        for cut in [false, true] {
-            let rig = Rig::new(operation, GB);
-            let (engine, name) = runtime.block_on(begin(&rig));
-            match cut {
-                true => rig.disk.fail_after(operation),
-                false => rig.disk.fail_operation(operation, operation),
-            }
-            let _ = runtime.block_on(store(&engine, &bucket(&engine, &name), "first", 1, 10_000));
-            rig.disk.kill();
-            drop(engine);
-            rig.disk.mend();
-            let engine = rig.open().unwrap();
-            let files: Vec<_> = (2..5).map(|n| (format!("f{n}"), n, 10_000)).collect();
-            runtime.block_on(async {
-                for (file, n, len) in &files {
-                    store(&engine, &bucket(&engine, &name), file, *n, *len).await.unwrap();
-                }
-            });
-            rig.disk.crash(operation, Fate::LoseAll);
-            drop(engine);
-            let engine = rig.open().unwrap();
-            runtime.block_on(async {
-                all_there(&engine, &name, &files, &format!("operation {operation}, cut {cut}")).await;
-                engine.close().await.unwrap();
-            });
         }
     }
 }

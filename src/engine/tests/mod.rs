@@ -6,6 +6,7 @@ mod audit;
 mod billing;
 mod expiry;
 mod faults;
+mod left_behind;
 mod media;
 mod observe;
 mod observe_space;
