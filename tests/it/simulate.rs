@@ -7,8 +7,8 @@ mod history;
 use self::history::Stage;
 use self::history::tally::Tally;
 
-/// Seeds that once failed, and what was wrong. Where the workload changes, a seed is another history: what it showed has
-/// a test of its own, which is named.
+/// Seeds that once failed, and what was wrong. Where the workload changes, a seed is another history: what it showed has a
+/// test of its own, where it is named as one.
 const FAILED_ONCE: [(u64, &str); 2] = [
     (5409, "a_volume_whose_name_is_on_no_disk_is_named_durably_before_anything_is_put_into_it"),
     (2257, "an index made anew is asked for no event that it has passed over"),
