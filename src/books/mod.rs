@@ -61,15 +61,15 @@ impl Books {
     /// The file cannot be read, is of a newer release, or is none of ours.
     pub fn open(disk: &dyn Disk, data_dir: &Path) -> Result<Self, BooksError> {
         let path = data_dir.join("books.redb");
-        let file = match disk.open(&path) {
+        let file = match Paged::open(disk, &path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Self::begin(disk, &path)?;
-                disk.open(&path).map_err(broken)?
+                Paged::open(disk, &path).map_err(broken)?
             }
             Err(error) => return Err(broken(error)),
         };
-        let books = Self { db: database(Paged(file))? };
+        let books = Self { db: database(file)? };
         let format = books.raw(META, FORMAT_KEY)?.and_then(|raw| Some(u32::from_be_bytes(raw.try_into().ok()?)));
         match format {
             Some(FORMAT) => Ok(books),
@@ -90,7 +90,7 @@ impl Books {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(broken(error)),
             _ => {}
         }
-        let db = database(Paged(disk.create(&new).map_err(broken)?))?;
+        let db = database(Paged::new(disk.create(&new).map_err(broken)?))?;
         let txn = begin_durable(&db)?;
         txn.open_table(META).map_err(broken)?.insert(FORMAT_KEY, FORMAT.to_be_bytes().as_slice()).map_err(broken)?;
         txn.commit().map_err(broken)?;

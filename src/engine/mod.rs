@@ -48,6 +48,8 @@ pub use media::{
     Packed, Played, Reading,
 };
 pub use preview::{Goes, SpaceChange, SpacePreview};
+#[doc(hidden)]
+pub use reconcilers::Chore;
 pub use rotation::KeyRotation;
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
@@ -198,6 +200,12 @@ impl Engine {
     #[doc(hidden)]
     pub async fn settle(&self) -> Result<()> {
         reconcilers::settle(self).await
+    }
+
+    /// One step of what is done in the background; whether there is more to do. For tests, on an engine that was not started.
+    #[doc(hidden)]
+    pub async fn tick(&self, chore: Chore) -> Result<bool> {
+        reconcilers::tick(self, chore).await
     }
 
     /// What a start after a crash found.

@@ -9,15 +9,16 @@
 
 mod group;
 mod queue;
+mod running;
 mod tags;
 mod uploads;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redb::{Database, ReadableTable};
 use tokio::sync::watch;
@@ -26,6 +27,7 @@ use self::group::Group;
 pub use self::queue::{
     Bells, Check, Command, Completion, Decide, Failure, Md5, NewObject, NewPart, Queue, Receipt, Reply, Tag,
 };
+use self::running::{ByHand, Running};
 use super::catalog::Catalog;
 use super::error::StoreError;
 use super::event::Event;
@@ -36,15 +38,13 @@ use super::journal::{Journal, encode_frame};
 use super::snapshot;
 use super::volume::Volumes;
 use crate::domain::limits;
-use crate::world::World;
 use crate::world::ballast::Ballast;
+use crate::world::{Threads, World};
 
 /// The index is made durable this long after its first change since the last time…
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// …or after so many bytes of uploads, which bounds what a start has to look through.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
-/// The journal is begun anew past this length; in unit tests so soon that every crash meets it.
-const JOURNAL_BYTES_MAX: u64 = if cfg!(test) { 8 << 10 } else { 16 << 20 };
 
 /// The committer itself, on its thread.
 pub struct Committer {
@@ -65,99 +65,30 @@ pub struct Committer {
 // === impl Committer ===
 
 impl Committer {
-    /// Starts the thread.
+    /// Starts the thread, where there is to be one.
     pub fn start(self) -> std::io::Result<Queue> {
         let (commands, queue) = sync_channel(limits::COMMIT_QUEUE_MAX);
         let (stop, stopped) = watch::channel(None);
-        let waiting = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let counter = Arc::clone(&waiting);
+        let waiting = Arc::new(AtomicUsize::new(0));
         let asleep = Arc::new(AtomicBool::new(false));
-        let sleeps = Arc::clone(&asleep);
-        let thread = std::thread::Builder::new()
-            .name("committer".to_owned())
-            .spawn(move || self.run(&queue, &stop, &counter, &sleeps))?;
-        Ok(Queue { commands, waiting, asleep, stopped, thread: Arc::new(Mutex::new(Some(thread))) })
-    }
-
-    fn run(
-        mut self,
-        queue: &Receiver<Command>,
-        stop: &watch::Sender<Option<String>>,
-        waiting: &std::sync::atomic::AtomicUsize,
-        asleep: &AtomicBool,
-    ) {
-        let mut since: Option<Instant> = None;
-        let mut bytes = 0;
-        loop {
-            asleep.store(waiting.load(Ordering::Relaxed) == 0, Ordering::Release);
-            let first = match since {
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(since) => queue.recv_timeout(CHECKPOINT_EVERY.saturating_sub(since.elapsed())),
-            };
-            asleep.store(false, Ordering::Release);
-            let mut closing = None;
-            let mut forced = None;
-            let result = match first {
-                Ok(Command::Close(reply)) => {
-                    waiting.fetch_sub(1, Ordering::Relaxed);
-                    closing = Some(reply);
-                    Ok(0)
-                }
-                Ok(first) => {
-                    let mut batch = vec![first];
-                    while batch.len() < limits::COMMIT_BATCH_MAX && !batch.last().is_some_and(Command::ends_group) {
-                        match queue.try_recv() {
-                            Ok(Command::Close(reply)) => {
-                                closing = Some(reply);
-                                break;
-                            }
-                            Ok(command) => batch.push(command),
-                            Err(_) => break,
-                        }
-                    }
-                    waiting.fetch_sub(batch.len() + usize::from(closing.is_some()), Ordering::Relaxed);
-                    since.get_or_insert_with(Instant::now);
-                    if matches!(batch.last(), Some(Command::Checkpoint(_) | Command::Compact(_))) {
-                        forced = batch.pop();
-                    }
-                    self.commit(batch)
-                }
-                Err(RecvTimeoutError::Timeout) => Ok(0),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let result = result.and_then(|more| {
-                bytes += more;
-                let due = closing.is_some()
-                    || forced.is_some()
-                    || bytes >= CHECKPOINT_BYTES
-                    || since.is_some_and(|s| s.elapsed() >= CHECKPOINT_EVERY);
-                if due {
-                    since = None;
-                    bytes = 0;
-                    self.checkpoint()?;
-                }
-                // Where there is no room for it, the journal begins anew when there is.
-                if matches!(forced, Some(Command::Compact(_))) && self.has_room_for_a_journal() {
-                    self.compact_journal()?;
-                }
-                Ok(())
-            });
-            if let Err(error) = &result {
-                tracing::error!(%error, "the store has stopped: nothing more is acknowledged until it is restarted");
-                stop.send_replace(Some(error.to_string()));
+        let threads = self.world.grain.threads;
+        let running = Running {
+            committer: self,
+            queue,
+            stop,
+            waiting: Arc::clone(&waiting),
+            asleep: Arc::clone(&asleep),
+            since: None,
+            bytes: 0,
+        };
+        let (thread, by_hand) = match threads {
+            Threads::Own => {
+                let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || running.run())?;
+                (Some(thread), None)
             }
-            if let Some(Command::Checkpoint(reply) | Command::Compact(reply)) = forced {
-                let _ = reply.send(result.clone().map_err(Failure::Store));
-            }
-            if let Some(reply) = closing {
-                let _ = reply.send(result.map_err(Failure::Store));
-                return;
-            }
-            if result.is_err() {
-                // Those who wait are told when the queue is dropped with the thread.
-                return;
-            }
-        }
+            Threads::Callers => (None, Some(Arc::new(ByHand::new(running)))),
+        };
+        Ok(Queue { commands, waiting, asleep, stopped, thread: Arc::new(Mutex::new(thread)), by_hand })
     }
 
     /// Commits one group; gives the bytes that it stored. An error stops the store.
@@ -306,7 +237,7 @@ impl Committer {
         for id in dead {
             self.volumes.remove(id)?;
         }
-        if self.journal.bytes() > JOURNAL_BYTES_MAX && self.has_room_for_a_journal() {
+        if self.journal.bytes() > self.world.grain.journal_max && self.has_room_for_a_journal() {
             self.compact_journal()?;
         }
         Ok(())
@@ -314,7 +245,7 @@ impl Committer {
 
     /// Whether a second journal file has room until the old one goes: on a full disk the ballast must have it.
     fn has_room_for_a_journal(&self) -> bool {
-        !self.journal_spare.is_spent() || self.journal_spare.held() > JOURNAL_BYTES_MAX.saturating_mul(2)
+        !self.journal_spare.is_spent() || self.journal_spare.held() > self.world.grain.journal_max.saturating_mul(2)
     }
 
     fn compact_journal(&mut self) -> Result<(), StoreError> {
@@ -322,8 +253,9 @@ impl Committer {
         let txn = self.db.begin_read()?;
         let frames = snapshot::frames(&txn, &self.journal.store_id(), self.seq, self.world.clock.now())?;
         self.seq += 1;
-        self.journal =
+        let journal =
             Journal::create(&self.journal_spare, &self.journal_dir, self.journal.store_id(), self.seq, &frames)?;
+        self.journal = journal.ahead_by(self.world.grain.journal_ahead);
         Ok(())
     }
 }

@@ -29,7 +29,8 @@ const HOPE_ROUNDS: u32 = 64;
 /// The way to the thread. It ends when the last of these is dropped.
 #[derive(Clone, Debug)]
 pub struct Hasher {
-    jobs: Sender<Job>,
+    /// `None`: there is no thread.
+    jobs: Option<Sender<Job>>,
     /// Uploads that have sent a stride and may send another.
     uploads: Arc<AtomicUsize>,
 }
@@ -68,7 +69,12 @@ impl Hasher {
         let uploads = Arc::new(AtomicUsize::new(0));
         let expected = Arc::clone(&uploads);
         std::thread::Builder::new().name("md5".to_owned()).spawn(move || work(&queue, &expected))?;
-        Ok(Self { jobs, uploads })
+        Ok(Self { jobs: Some(jobs), uploads })
+    }
+
+    /// Without a thread: whoever has a stride hashes it.
+    pub fn by_callers() -> Self {
+        Self { jobs: None, uploads: Arc::default() }
     }
 
     /// A new MD5.
@@ -133,13 +139,18 @@ fn advance(active: &mut Vec<Job>) {
 impl Stream {
     /// Takes `range` of `data` in, once what was given before is done with.
     pub async fn update(&mut self, data: Arc<Buffer>, range: Range<usize>) -> Result<(), StoreError> {
-        let stream = self.settled().await?;
+        let mut stream = self.settled().await?;
+        let Some(jobs) = &self.hasher.jobs else {
+            stream.update(&data.bytes()[range]);
+            self.state = State::Here(stream);
+            return Ok(());
+        };
         if !std::mem::replace(&mut self.counted, true) {
             self.hasher.uploads.fetch_add(1, Ordering::Relaxed);
         }
         let (answer, answered) = oneshot::channel();
         let job = Job { stream, data, left: range, answer };
-        self.hasher.jobs.send(job).map_err(|_| ended())?;
+        jobs.send(job).map_err(|_| ended())?;
         self.state = State::Away(answered);
         Ok(())
     }

@@ -35,7 +35,7 @@ use super::codec::{Decoder, Encoder};
 use super::error::{Doing, StoreError};
 use super::event::Event;
 use crate::domain::Timestamp;
-use crate::world::{Disk, DiskFile};
+use crate::world::{Disk, DiskFile, Grain};
 
 const MAGIC: &[u8; 8] = b"kdjourna";
 const VERSION: u16 = 2;
@@ -45,8 +45,6 @@ const HEAD_LEN: usize = 32;
 const HEAD: u64 = HEAD_LEN as u64;
 const FRAME_HEAD: usize = 20;
 const BODY_MAX: u32 = 64 << 20;
-/// So many zeros are written ahead at a time; in unit tests so few that every crash meets their end.
-const AHEAD: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 
 /// One change with its place in the order of all changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +64,8 @@ pub struct Journal {
     len: u64,
     /// Where the file ends.
     ahead: u64,
+    /// So many zeros are written ahead at a time.
+    ahead_by: u64,
     failed: bool,
 }
 
@@ -173,11 +173,13 @@ impl Journal {
         }
         disk.sync_dir(dir).doing(doing)?;
         let len = HEAD + snapshot.len() as u64;
-        Ok(Self { file, path, store_id, len, ahead: len, failed: false })
+        Ok(Self { file, path, store_id, len, ahead: len, ahead_by: Grain::OF_A_BOX.journal_ahead, failed: false })
     }
 
     /// Reads the newest file that is whole and makes it ready to be appended to.
     pub fn open(disk: &dyn Disk, dir: &Path, store_id: [u8; 16]) -> Result<Option<(Self, Vec<Frame>)>, StoreError> {
+        // The newest file's name too may be on no disk, after a process that ended when it had made it.
+        disk.sync_dir(dir).doing(|| format!("sync {}", dir.display()))?;
         let mut found = files(disk, dir)?;
         while let Some((_, path)) = found.pop() {
             let doing = || format!("read journal {}", path.display());
@@ -214,10 +216,17 @@ impl Journal {
             file.set_len(at as u64).doing(doing)?;
             file.write_all_at(&bytes, 0).doing(doing)?;
             file.sync_data().doing(doing)?;
-            let journal = Self { file, path, store_id, len: at as u64, ahead: at as u64, failed: false };
+            let (len, ahead_by) = (at as u64, Grain::OF_A_BOX.journal_ahead);
+            let journal = Self { file, path, store_id, len, ahead: len, ahead_by, failed: false };
             return Ok(Some((journal, frames)));
         }
         Ok(None)
+    }
+
+    /// So many zeros are written ahead at a time from now on.
+    #[must_use]
+    pub fn ahead_by(self, bytes: u64) -> Self {
+        Self { ahead_by: bytes, ..self }
     }
 
     /// Appends whole frames, durable on return. After a failure, never again.
@@ -239,7 +248,7 @@ impl Journal {
 
     /// Makes room past `end`; gives how far. Where there is none, frames make the file longer themselves, or fail.
     fn write_ahead(&self, end: u64) -> u64 {
-        let upto = end.next_multiple_of(AHEAD) + AHEAD;
+        let upto = end.next_multiple_of(self.ahead_by) + self.ahead_by;
         let zeros = vec![0; usize::try_from(upto - end).unwrap_or(0)];
         // Room is set aside first: for zeros no room that is held back shall go.
         match self.file.allocate(end, upto - end).and_then(|()| self.file.write_all_at(&zeros, end)) {
@@ -282,7 +291,7 @@ mod tests {
         let mut journal = Journal::create(disk, dir, store, 1, &encode(None, 1, &Event::SnapshotEnd)).unwrap();
         journal.append(&encode(Some(&journal), 2, &event)).unwrap();
         let long = journal.file.len().unwrap();
-        assert!(long >= journal.bytes() + AHEAD);
+        assert!(long >= journal.bytes() + Grain::OF_A_BOX.journal_ahead);
         journal.append(&encode(Some(&journal), 3, &event)).unwrap();
         assert_eq!(journal.file.len().unwrap(), long, "the second frame needed no new length");
         let (open, frames) = Journal::open(disk, dir, store).unwrap().unwrap();

@@ -44,8 +44,8 @@ use self::volume::{RoomMark, Volumes};
 use crate::config::Reserve;
 use crate::domain::{AccountId, SubAccountId};
 use crate::vault::Keys;
-use crate::world::World;
 use crate::world::ballast::Ballast;
+use crate::world::{Threads, World};
 
 /// The file that holds room back, beside the index and beside the journal.
 const BALLAST: &str = "ballast";
@@ -95,6 +95,8 @@ impl Store {
                 disk.create_dir_all(dir).doing(|| format!("make {}", dir.display()))?;
             }
         }
+        // What a process that ended in the middle of something has named is read, and may be on no disk.
+        disk.sync_dir(&options.data_dir).doing(|| format!("sync {}", options.data_dir.display()))?;
         let (store_id, keys) = match layout.find(disk)? {
             Found::Store(id) => (id, load_keys(&world, &layout)?),
             Found::Nothing => create(&world, options, &layout)?,
@@ -125,20 +127,24 @@ impl Store {
         let catalog = Arc::new(Catalog::new(options.settings));
         load_catalog(&db, &catalog)?;
         let bells = Arc::new(Bells { durable: recovery.sequence.into(), ..Bells::default() });
+        let threads = world.grain.threads;
         let committer = Committer {
-            world,
             db: Arc::clone(&db),
             volumes: Arc::clone(&volumes),
-            journal,
+            journal: journal.ahead_by(world.grain.journal_ahead),
             journal_dir: layout.journal,
             spare: spare.clone(),
             journal_spare,
             catalog: Arc::clone(&catalog),
             bells: Arc::clone(&bells),
             seq: recovery.sequence,
+            world,
         };
         let queue = committer.start().doing(|| "start the committer".to_owned())?;
-        let hasher = Hasher::start().doing(|| "start the hashing thread".to_owned())?;
+        let hasher = match threads {
+            Threads::Own => Hasher::start().doing(|| "start the hashing thread".to_owned())?,
+            Threads::Callers => Hasher::by_callers(),
+        };
         Ok(Self { db, volumes, catalog, queue, hasher, bells, keys, recovery, spare, _lock: lock })
     }
 
@@ -271,12 +277,22 @@ fn write_meta(db: &Database, store_id: [u8; 16], disks: &DiskIds) -> Result<(), 
 }
 
 fn write_disks(db: &Database, disks: &DiskIds) -> Result<(), StoreError> {
+    let (disks, format) = (disks.encode(), u64::from(index::FORMAT).to_be_bytes());
+    {
+        // As a rule both are there, and a start has one sync less.
+        let txn = db.begin_read()?;
+        let table = txn.open_table(definitions::meta)?;
+        let is = |key: &[u8], wanted: &[u8]| Ok::<_, StoreError>(table.get(key)?.is_some_and(|v| v.value() == wanted));
+        if is(DISKS, &disks)? && is(meta::FORMAT, &format)? {
+            return Ok(());
+        }
+    }
     let txn = index::begin_durable(db)?;
     {
         let mut table = txn.open_table(definitions::meta)?;
-        table.insert(DISKS, disks.encode().as_slice())?;
+        table.insert(DISKS, disks.as_slice())?;
         // The replay before has made every table that an older format lacks.
-        table.insert(meta::FORMAT, u64::from(index::FORMAT).to_be_bytes().as_slice())?;
+        table.insert(meta::FORMAT, format.as_slice())?;
     }
     Ok(txn.commit()?)
 }

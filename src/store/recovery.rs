@@ -26,9 +26,6 @@ use super::volume::record::{Extent, Header, Kind, SECTOR, Segment};
 use super::volume::{RoomMark, Volume, Volumes};
 use crate::domain::{ObjectId, VolumeId};
 
-/// Changes of a rebuild that go into one transaction.
-const CHANGES_PER_TRANSACTION: usize = if cfg!(test) { 7 } else { 5_000 };
-
 /// What a start found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RecoveryReport {
@@ -291,6 +288,8 @@ pub fn rebuild(
     let mut catalog = Vec::new();
     let mut changes: Vec<(u64, Change)> = Vec::new();
     let mut in_snapshot = true;
+    // Of all of them: what is passed over here is not for the next start either.
+    let last_frame = frames.iter().map(|frame| frame.seq).max().unwrap_or(0);
     for frame in frames {
         match &frame.event {
             Event::SnapshotEnd => in_snapshot = false,
@@ -323,9 +322,9 @@ pub fn rebuild(
         report.skipped_bytes += gaps.iter().map(|g| g.len).sum::<u64>();
     }
     changes.sort_by_key(|(seq, _)| *seq);
-    let last = changes.last().map_or(0, |(seq, _)| *seq).max(catalog.iter().map(|f| f.seq).max().unwrap_or(0)) + 1;
+    let last = changes.last().map_or(0, |(seq, _)| *seq).max(last_frame) + 1;
     drop_cut_records(volumes, &mut changes, newest)?;
-    let mut carried = (foreknowledge, std::collections::HashMap::new());
+    let mut carried = (foreknowledge, BTreeMap::new());
     {
         let txn = begin_volatile(db)?;
         let mut apply = Apply::new(&txn, settings)?;
@@ -341,7 +340,7 @@ pub fn rebuild(
         let txn = begin_volatile(db)?;
         let mut apply = Apply::new(&txn, settings)?;
         apply.carried(carried);
-        for (_, change) in changes.by_ref().take(CHANGES_PER_TRANSACTION) {
+        for (_, change) in changes.by_ref().take(volumes.grain().rebuild_step) {
             match change {
                 Change::Event(frame) => {
                     apply.begin(frame.seq, frame.time);

@@ -2,22 +2,28 @@
 //!
 //! Compiled always, as tests outside the crate use it. Nothing here reads a clock or a real disk.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Clock, Entropy, World};
+use super::{Clock, Entropy, Grain, World};
 use crate::domain::Timestamp;
 
 mod content;
 mod disk;
 mod names;
 
-pub use disk::{FakeDisk, Fate, Survival, Unsynced, UnsyncedKind};
+pub use disk::{FakeDisk, Fate, Faults, Survival, Unsynced, UnsyncedKind};
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    /// Milliseconds that it was moved forward by [`ManualClock::advance`].
+    advanced: AtomicU64,
+    /// Whether nothing else moves it.
+    by_hand: AtomicBool,
+}
 
 /// Bytes that a seed decides.
 pub struct SeededEntropy(Mutex<blake3::OutputReader>);
@@ -26,7 +32,8 @@ pub struct SeededEntropy(Mutex<blake3::OutputReader>);
 pub fn world(seed: u64) -> (World, Arc<FakeDisk>, Arc<ManualClock>) {
     let disk = Arc::new(FakeDisk::new(1 << 40));
     let clock = Arc::new(ManualClock::new(Timestamp::from_seconds(1_395_988_205)));
-    let world = World { clock: clock.clone(), entropy: Arc::new(SeededEntropy::new(seed)), disk: disk.clone() };
+    let entropy = Arc::new(SeededEntropy::new(seed));
+    let world = World { clock: clock.clone(), entropy, disk: disk.clone(), grain: Grain::FINE };
     (world, disk, clock)
 }
 
@@ -35,23 +42,36 @@ pub fn world(seed: u64) -> (World, Arc<FakeDisk>, Arc<ManualClock>) {
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.millis()))
+        Self { now: AtomicI64::new(now.millis()), advanced: AtomicU64::new(0), by_hand: AtomicBool::new(false) }
     }
 
     /// Sets the time, backwards too.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.millis(), Ordering::SeqCst);
+        self.now.store(now.millis(), Ordering::SeqCst);
     }
 
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().plus(by));
+        self.advanced.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
+    /// From now on [`Clock::ticking`] stands too, but for [`ManualClock::advance`].
+    pub fn stand(&self) {
+        self.by_hand.store(true, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn ticking(&self) -> Duration {
+        if self.by_hand.load(Ordering::SeqCst) {
+            return Duration::from_millis(self.advanced.load(Ordering::SeqCst));
+        }
+        super::clock::since_begin()
     }
 }
 

@@ -8,12 +8,14 @@ pub mod clock;
 pub mod disk;
 pub mod entropy;
 pub mod fake;
+pub mod grain;
 pub mod os;
 pub mod paged;
 
 pub use clock::Clock;
 pub use disk::{Disk, DiskFile};
 pub use entropy::Entropy;
+pub use grain::{Grain, Threads};
 
 /// The outside of the program.
 #[derive(Clone)]
@@ -24,4 +26,6 @@ pub struct World {
     pub entropy: Arc<dyn Entropy>,
     /// Files.
     pub disk: Arc<dyn Disk>,
+    /// How coarsely the store works.
+    pub grain: Grain,
 }

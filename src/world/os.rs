@@ -12,7 +12,7 @@ use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::ReadWriteFlags;
 use rustix::process::{Resource, Rlimit};
 
-use super::{Clock, Disk, DiskFile, Entropy, World};
+use super::{Clock, Disk, DiskFile, Entropy, Grain, World};
 use crate::domain::Timestamp;
 
 /// The system's clock.
@@ -38,7 +38,12 @@ struct SystemFile {
 
 /// The real world.
 pub fn world() -> World {
-    World { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), disk: Arc::new(SystemDisk) }
+    World {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        disk: Arc::new(SystemDisk),
+        grain: Grain::OF_A_BOX,
+    }
 }
 
 /// How many files this process may have open, sockets among them: as many as the system lets it, from now on.

@@ -1,32 +1,128 @@
 //! redb over our own disk, so that databases live and die on the same (simulated) device as everything else.
+//!
+//! A sync that fails leaves bytes that are read and are on no disk, and no later sync says so. A database that goes on
+//! after a restart would build on them, and a power cut then takes them away from under it. So a failed sync is noted
+//! beside the file, in memory at least; whoever opens it next writes all of it once more before anything is built on it.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::DiskFile;
+use super::{Disk, DiskFile};
+
+/// Bytes that are written once more at a time.
+const STRIDE: u64 = 1 << 20;
 
 /// A file that a database is in.
 #[derive(Debug)]
-pub struct Paged(pub Arc<dyn DiskFile>);
+pub struct Paged {
+    file: Arc<dyn DiskFile>,
+    /// Has a length from a failed sync on. Nothing of it need be durable: after a power cut what is read is what is
+    /// there. `None` of a file that is just being made, of which nothing is kept unless all of it goes well.
+    doubt: Option<Arc<dyn DiskFile>>,
+}
+
+// === impl Paged ===
+
+impl Paged {
+    /// A file that is just being made.
+    pub fn new(file: Arc<dyn DiskFile>) -> Self {
+        Self { file, doubt: None }
+    }
+
+    /// The file at `path`, on which all is that is read.
+    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let file = disk.open(path)?;
+        let mut name = path.as_os_str().to_owned();
+        name.push(".doubt");
+        let name = PathBuf::from(name);
+        let doubt = match disk.open(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.create(&name)?,
+            other => other?,
+        };
+        if !doubt.is_empty()? {
+            write_again(&*file)?;
+            doubt.set_len(0)?;
+        }
+        Ok(Self { file, doubt: Some(doubt) })
+    }
+}
+
+fn write_again(file: &dyn DiskFile) -> io::Result<()> {
+    let len = file.len()?;
+    let mut at = 0;
+    while let Some(from) = file.next_data(at)? {
+        let stride = STRIDE.min(len.saturating_sub(from));
+        let mut bytes = vec![0; usize::try_from(stride).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, from)?;
+        file.write_all_at(&bytes, from)?;
+        at = from.saturating_add(stride.max(1));
+    }
+    // The length too may be on no disk.
+    file.set_len(len)?;
+    file.sync_data()
+}
 
 impl redb::StorageBackend for Paged {
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.file.len()
     }
 
     fn read(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, at)
+        self.file.read_exact_at(out, at)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        let synced = self.file.sync_data();
+        if synced.is_err()
+            && let Some(doubt) = &self.doubt
+        {
+            // Where not even that can be noted, the disk is lost and a restart finds no file.
+            let _ = doubt.set_len(1);
+        }
+        synced
     }
 
     fn write(&self, at: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, at)
+        self.file.write_all_at(data, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::fake::{self, Fate};
+    use redb::StorageBackend as _;
+
+    #[test]
+    fn what_a_failed_sync_left_in_memory_alone_is_on_the_disk_after_the_next_opening() {
+        let (world, disk, _) = fake::world(1);
+        let path = Path::new("/database");
+        world.disk.create(path).unwrap();
+        let file = Paged::open(&*world.disk, path).unwrap();
+        world.disk.sync_dir(Path::new("/")).unwrap();
+        file.set_len(3 << 20).unwrap();
+        for at in [0, 70_000, 2 << 20, (3 << 20) - 5] {
+            file.write(at, b"bytes").unwrap();
+        }
+        disk.fail_sync_once("database");
+        assert!(file.sync_data().is_err());
+        disk.kill();
+        Paged::open(&*world.disk, path).unwrap();
+        disk.crash(1, Fate::LoseAll);
+        let file = Paged::open(&*world.disk, path).unwrap();
+        assert_eq!(file.len().unwrap(), 3 << 20);
+        for at in [0, 70_000, 2 << 20, (3 << 20) - 5] {
+            let mut read = [0; 5];
+            file.read(at, &mut read).unwrap();
+            assert_eq!(&read, b"bytes", "at {at}");
+        }
+        let before = disk.ops();
+        Paged::open(&*world.disk, path).unwrap();
+        assert_eq!(disk.ops(), before, "where nothing failed, nothing is written");
     }
 }

@@ -5,4 +5,5 @@ mod api;
 mod planes;
 mod security;
 mod service;
+mod simulate;
 mod tidy;

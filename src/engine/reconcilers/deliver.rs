@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::Step;
 use crate::domain::{AccountId, AlertId, SubAccountId};
 use crate::engine::identity::{password_context, sk_context};
 use crate::engine::observe::{AlertEnd, Tried, keep_attempt};
@@ -52,37 +53,36 @@ pub(super) fn start(engine: &Engine) {
     });
 }
 
+/// One attempt for each line that has something due, one after the other.
+pub(super) async fn step(engine: Engine) -> Result<Step> {
+    for due in due(&engine, &HashMap::new())?.0 {
+        attempt(&engine, due).await?;
+    }
+    Ok(Step::Idle)
+}
+
+/// An alert whose time has come.
+struct Due {
+    id: AlertId,
+    row: AlertRow,
+    /// It failed once, and a newer one says what is so now.
+    replaced: bool,
+}
+
 /// Starts what is due; says how long there is nothing to do.
 fn next(
     engine: &Engine,
     under_way: &mut HashMap<Line, AccountId>,
     done: &mpsc::UnboundedSender<Line>,
 ) -> Result<Duration> {
-    let now = engine.now();
-    let mut wait = EVERY;
-    let pending: Vec<_> =
-        engine.inner.store.view()?.outbox()?.into_iter().filter(|(_, row)| row.state == AlertState::Pending).collect();
-    let newest: HashMap<Line, AlertId> = pending.iter().map(|(id, row)| (line(*id, row), *id)).collect();
-    let mut seen = HashSet::new();
-    for (id, row) in pending {
-        let line = line(id, &row);
-        if under_way.contains_key(&line) || !seen.insert(line) {
-            continue;
-        }
-        if under_way.values().filter(|account| **account == row.account).count() >= PER_ACCOUNT {
-            continue;
-        }
-        // What failed once and is no longer the newest state is not worth another attempt.
-        let replaced = row.attempts > 0 && newest.get(&line).is_some_and(|newest| *newest > id);
-        if !replaced && row.next > now {
-            wait = wait.min(row.next.since(now));
-            continue;
-        }
-        under_way.insert(line, row.account);
+    let (all, wait) = due(engine, under_way)?;
+    for due in all {
+        let (id, line) = (due.id, line(due.id, &due.row));
+        under_way.insert(line, due.row.account);
         let (engine, done) = (engine.clone(), done.clone());
         tokio::spawn(async move {
             let attempted = tokio::select! {
-                attempted = attempt(&engine, id, row, replaced) => attempted,
+                attempted = attempt(&engine, due) => attempted,
                 () = engine.inner.ending.cancelled() => return,
             };
             if let Err(error) = attempted {
@@ -96,12 +96,46 @@ fn next(
     Ok(wait.max(Duration::from_millis(1)))
 }
 
+/// What is due beside what is under way, and how long nothing else is.
+fn due(engine: &Engine, under_way: &HashMap<Line, AccountId>) -> Result<(Vec<Due>, Duration)> {
+    let now = engine.now();
+    let mut wait = EVERY;
+    let pending: Vec<_> =
+        engine.inner.store.view()?.outbox()?.into_iter().filter(|(_, row)| row.state == AlertState::Pending).collect();
+    let newest: HashMap<Line, AlertId> = pending.iter().map(|(id, row)| (line(*id, row), *id)).collect();
+    let mut busy: HashMap<AccountId, usize> = HashMap::new();
+    for account in under_way.values() {
+        *busy.entry(*account).or_default() += 1;
+    }
+    let (mut seen, mut all) = (HashSet::new(), Vec::new());
+    for (id, row) in pending {
+        let line = line(id, &row);
+        if under_way.contains_key(&line) || !seen.insert(line) {
+            continue;
+        }
+        let busy = busy.entry(row.account).or_default();
+        if *busy >= PER_ACCOUNT {
+            continue;
+        }
+        // What failed once and is no longer the newest state is not worth another attempt.
+        let replaced = row.attempts > 0 && newest.get(&line).is_some_and(|newest| *newest > id);
+        if !replaced && row.next > now {
+            wait = wait.min(row.next.since(now));
+            continue;
+        }
+        *busy += 1;
+        all.push(Due { id, row, replaced });
+    }
+    Ok((all, wait))
+}
+
 fn line(id: AlertId, row: &AlertRow) -> Line {
     (row.sub_account, id.is_test())
 }
 
 /// One attempt, and what it came to.
-async fn attempt(engine: &Engine, id: AlertId, mut row: AlertRow, replaced: bool) -> Result<()> {
+async fn attempt(engine: &Engine, due: Due) -> Result<()> {
+    let Due { id, mut row, replaced } = due;
     if replaced {
         row.state = AlertState::Replaced;
     } else {

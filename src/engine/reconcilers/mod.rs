@@ -31,6 +31,22 @@ pub(super) enum Step {
     Idle,
 }
 
+/// What is done in the background, by name: for whoever does it himself, on an engine that was not started.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chore {
+    /// A step of every overwrite that is under way.
+    Overwrite,
+    /// Some files of each closed sub-account.
+    Purge,
+    /// Some extents are given back.
+    Punch,
+    /// Multipart uploads that nobody goes on with.
+    Expire,
+    /// An attempt for each line of the outbox.
+    Deliver,
+}
+
 /// A failed step is tried again after this.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -49,6 +65,19 @@ pub(super) fn start(engine: &Engine) {
     run(engine, "rotation", every(60), None, super::rotation::step);
     deliver::start(engine);
     scrub::start(engine);
+}
+
+/// One step; whether there is more to do.
+pub(super) async fn tick(engine: &Engine, chore: Chore) -> Result<bool> {
+    let engine = engine.clone();
+    let step = match chore {
+        Chore::Overwrite => overwrite::step(engine).await,
+        Chore::Purge => purge::step(engine).await,
+        Chore::Punch => punch::step(engine).await,
+        Chore::Expire => expire::step(engine).await,
+        Chore::Deliver => deliver::step(engine).await,
+    };
+    step.map(|step| step == Step::Again)
 }
 
 /// All that is due of overwrites, purges and punches; the index is made durable in between.

@@ -8,10 +8,11 @@ use crate::store::event::{Cause, Event};
 
 /// One step for each sub-account that is being overwritten.
 pub(super) async fn step(engine: Engine) -> Result<Step> {
-    let due: Vec<SubAccountId> = {
+    let mut due: Vec<SubAccountId> = {
         let catalog = engine.inner.store.catalog.read();
         catalog.sub_accounts.values().filter(|sub| sub.stats.sweep_left > 0).map(|sub| sub.id).collect()
     };
+    due.sort_unstable();
     for &id in &due {
         sweep(&engine, id).await?;
     }

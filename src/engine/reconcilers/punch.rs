@@ -13,6 +13,7 @@ use crate::domain::ObjectId;
 use crate::engine::{Engine, Error, Result};
 use crate::store::committer::Command;
 use crate::store::event::Event;
+use crate::world::Threads;
 
 /// Extents punched in one step: uploads wait while the index forgets them.
 const EXTENTS_PER_STEP: usize = 256;
@@ -34,10 +35,15 @@ pub(super) async fn step(engine: Engine) -> Result<Step> {
         engine.change(false, move |_| Ok(vec![Event::Dead { ids }])).await?;
     }
     let extents: Vec<_> = free.iter().map(|(_, row)| row.extent).chain(discarded.iter().copied()).collect();
-    let volumes = Arc::clone(&store.volumes);
-    // One thread for a batch, not for a call: this waits for the disk, and nobody waits for it.
-    let punched = tokio::task::spawn_blocking(move || volumes.punch(&extents)).await;
-    punched.map_err(|error| Error::Broken(error.to_string().into()))??;
+    match engine.inner.world.grain.threads {
+        Threads::Callers => store.volumes.punch(&extents)?,
+        Threads::Own => {
+            let volumes = Arc::clone(&store.volumes);
+            // One thread for a batch, not for a call: this waits for the disk, and nobody waits for it.
+            let punched = tokio::task::spawn_blocking(move || volumes.punch(&extents)).await;
+            punched.map_err(|error| Error::Broken(error.to_string().into()))??;
+        }
+    }
     store.volumes.forget_discarded(&discarded);
     if !free.is_empty() {
         store.queue.ask(|reply| Command::Punched(free, reply)).await?;

@@ -15,19 +15,25 @@ use crate::world::fake::{Fate, Survival, UnsyncedKind};
 const GB: u64 = 64 << 20;
 
 /// An engine with one sub-account, and its record bucket's name.
-async fn begin(rig: &Rig) -> (Engine, String) {
+pub(super) async fn begin(rig: &Rig) -> (Engine, String) {
     let engine = rig.open().unwrap();
     open_account(&engine, 100).await;
     let sub = open_sub(&engine, 10).await;
     (engine, sub.record_bucket.as_str().to_owned())
 }
 
-async fn store(engine: &Engine, bucket: &BucketRef, name: &str, seed: u64, len: usize) -> crate::engine::Result<()> {
+pub(super) async fn store(
+    engine: &Engine,
+    bucket: &BucketRef,
+    name: &str,
+    seed: u64,
+    len: usize,
+) -> crate::engine::Result<()> {
     put(engine, bucket, name, &content(seed, len), true, Lock::Open, 100_000).await.map(|_| ())
 }
 
 /// Every file is there with the bytes of its number.
-async fn all_there(engine: &Engine, name: &str, files: &[(String, u64, usize)], when: &str) {
+pub(super) async fn all_there(engine: &Engine, name: &str, files: &[(String, u64, usize)], when: &str) {
     let bucket = bucket(engine, name);
     for (file, seed, len) in files {
         let bytes = read(engine, &bucket, file).await.unwrap_or_else(|e| panic!("{when}: {file}: {e}"));

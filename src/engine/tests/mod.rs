@@ -4,10 +4,10 @@
 mod alerts;
 mod audit;
 mod billing;
-mod crash;
 mod expiry;
 mod faults;
 mod guesses;
+mod left_behind;
 mod media;
 mod observe;
 mod observe_space;

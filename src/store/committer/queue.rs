@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::running::ByHand;
 use crate::domain::{BucketId, Checksum, ETag, Lock, Metadata, ObjectKey, Refusal, SubAccountId, Timestamp, UploadId};
 use crate::store::buffer::Buffer;
 use crate::store::catalog::Hold;
@@ -165,11 +166,16 @@ pub struct Queue {
     pub(super) asleep: Arc<AtomicBool>,
     pub(super) stopped: watch::Receiver<Option<String>>,
     pub(super) thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
+    /// Where there is no thread.
+    pub(super) by_hand: Option<Arc<ByHand>>,
 }
 
 /// What a command comes to.
 #[derive(Debug)]
-pub struct Answer<T>(oneshot::Receiver<Result<T, Failure>>);
+pub struct Answer<T> {
+    answered: oneshot::Receiver<Result<T, Failure>>,
+    by_hand: Option<Arc<ByHand>>,
+}
 
 /// A payload that its sender hashes, once the committer has been told of it.
 #[derive(Debug)]
@@ -184,7 +190,12 @@ pub struct Hashing {
 impl<T> Answer<T> {
     /// Waits for it.
     pub async fn come(self) -> Result<T, Failure> {
-        self.0.await.map_err(|_| StoreError::Stopped("the committer has ended".to_owned()))?
+        if let Some(by_hand) = self.by_hand {
+            // Those beside it put theirs in first, so that they share a group.
+            tokio::task::yield_now().await;
+            by_hand.work_off();
+        }
+        self.answered.await.map_err(|_| StoreError::Stopped("the committer has ended".to_owned()))?
     }
 }
 
@@ -287,7 +298,7 @@ impl Queue {
     pub fn begin<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<Answer<T>, Failure> {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply))?;
-        Ok(Answer(answer))
+        Ok(Answer { answered: answer, by_hand: self.by_hand.clone() })
     }
 
     /// How a payload that is one record in memory is hashed: with its group; or, where the committer
@@ -304,6 +315,9 @@ impl Queue {
     pub fn ask_blocking<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         self.send(command(reply))?;
+        if let Some(by_hand) = &self.by_hand {
+            by_hand.work_off();
+        }
         answer.blocking_recv().map_err(|_| StoreError::Stopped("the committer has ended".to_owned()))?
     }
 

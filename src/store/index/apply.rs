@@ -2,7 +2,7 @@
 //! change, and what memory has to be told comes out. A live commit, a start after a crash and a
 //! rebuild all go through here, so that they cannot come to different ends.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use redb::{ReadableTable, WriteTransaction};
@@ -41,7 +41,7 @@ pub struct Effects {
     pub own_buckets: Vec<(SubAccountId, Option<OwnBucketRow>)>,
     /// Room that a decision has set aside until its effects are published.
     pub holds: Vec<Hold>,
-    pub stats: HashMap<SubAccountId, Stats>,
+    pub stats: BTreeMap<SubAccountId, Stats>,
     /// An overwrite is due.
     pub overwrite: bool,
     /// The outbox has changed.
@@ -75,13 +75,13 @@ pub struct Apply<'t> {
     sub_accounts: HashMap<SubAccountId, Option<SubAccountRow>>,
     /// Which of the own buckets that were asked for are there.
     own_buckets: HashMap<SubAccountId, bool>,
-    stats: HashMap<SubAccountId, Stats>,
+    stats: BTreeMap<SubAccountId, Stats>,
     counts: Deltas,
-    volumes: HashMap<VolumeId, (i64, i64)>,
+    volumes: BTreeMap<VolumeId, (i64, i64)>,
     trash_number: u32,
     /// Parts that no upload of the index claims, and beginnings of parts: a manifest may yet, and
     /// the rest may come.
-    orphans: HashMap<ObjectId, Segment>,
+    orphans: BTreeMap<ObjectId, Segment>,
     foreknowledge: Foreknowledge,
     effects: Effects,
 }
@@ -122,11 +122,11 @@ impl<'t> Apply<'t> {
             by: None,
             sub_accounts: HashMap::new(),
             own_buckets: HashMap::new(),
-            stats: HashMap::new(),
+            stats: BTreeMap::new(),
             counts: Deltas::default(),
-            volumes: HashMap::new(),
+            volumes: BTreeMap::new(),
             trash_number: 0,
-            orphans: HashMap::new(),
+            orphans: BTreeMap::new(),
             foreknowledge: Foreknowledge::default(),
             effects: Effects::default(),
         })
@@ -138,12 +138,12 @@ impl<'t> Apply<'t> {
     }
 
     /// Takes what is foreseen, and the parts nobody claims yet, on to the next transaction.
-    pub fn carry(&mut self) -> (Foreknowledge, HashMap<ObjectId, Segment>) {
+    pub fn carry(&mut self) -> (Foreknowledge, BTreeMap<ObjectId, Segment>) {
         (std::mem::take(&mut self.foreknowledge), std::mem::take(&mut self.orphans))
     }
 
     /// The counterpart of [`Apply::carry`].
-    pub fn carried(&mut self, (foreknowledge, orphans): (Foreknowledge, HashMap<ObjectId, Segment>)) {
+    pub fn carried(&mut self, (foreknowledge, orphans): (Foreknowledge, BTreeMap<ObjectId, Segment>)) {
         self.foreknowledge = foreknowledge;
         self.orphans = orphans;
     }

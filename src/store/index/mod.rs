@@ -257,13 +257,16 @@ pub fn decode_mark(bytes: &[u8]) -> Result<RoomMark, StoreError> {
 /// Opens the database at `path`; makes a new one where `create`.
 pub fn open_database(disk: &dyn Disk, path: &Path, cache: u64, create: bool) -> Result<Database, StoreError> {
     let doing = || format!("open index {}", path.display());
-    let file = if create { disk.create(path).doing(doing)? } else { disk.open(path).doing(doing)? };
+    let file = match create {
+        true => Paged::new(disk.create(path).doing(doing)?),
+        false => Paged::open(disk, path).doing(doing)?,
+    };
     if create && let Some(dir) = path.parent() {
         disk.sync_dir(dir).doing(doing)?;
     }
     let mut builder = Database::builder();
     builder.set_cache_size(usize::try_from(cache).unwrap_or(usize::MAX));
-    Ok(builder.create_with_backend(Paged(file))?)
+    Ok(builder.create_with_backend(file)?)
 }
 
 /// Begins a transaction that is in memory only until a later one is durable.

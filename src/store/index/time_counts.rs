@@ -4,7 +4,7 @@
 //! A file is counted once at each of four levels; a count or a rank reads at most some 255 nodes a
 //! level, whatever the number of files. Serves 7.7.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use redb::ReadableTable;
 
@@ -20,7 +20,7 @@ type Key = &'static [u8];
 
 /// Changes of a transaction, gathered so that a group of uploads touches each node once.
 #[derive(Debug, Default)]
-pub struct Deltas(HashMap<(BucketId, u8, u64), i64>);
+pub struct Deltas(BTreeMap<(BucketId, u8, u64), i64>);
 
 fn node(bucket: BucketId, level: u8, number: u64) -> Vec<u8> {
     let mut out = Encoder::default();
@@ -46,7 +46,7 @@ impl Deltas {
 
     /// Writes them.
     pub fn flush(&mut self, table: &mut redb::Table<'_, Key, Key>) -> Result<(), StoreError> {
-        for ((bucket, level, number), delta) in self.0.drain() {
+        for ((bucket, level, number), delta) in std::mem::take(&mut self.0) {
             if delta == 0 {
                 continue;
             }

@@ -1,10 +1,12 @@
-//! A lane: the threads that may wait for one disk, so that nobody else has to.
+//! A lane: the threads that may wait for one disk, so that nobody else has to. Where there are to be none, whoever asks
+//! waits himself.
 
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::store::error::StoreError;
+use crate::world::Threads;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -16,7 +18,8 @@ const THREADS: usize = 2;
 /// The way onto one disk's threads. They end when the last lane handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Lane {
-    jobs: mpsc::Sender<Job>,
+    /// `None`: there are no threads.
+    jobs: Option<mpsc::Sender<Job>>,
 }
 
 /// Work that a thread of a lane does.
@@ -25,7 +28,10 @@ pub struct UnderWay<T>(oneshot::Receiver<T>);
 
 impl Lane {
     /// Starts the threads.
-    pub fn start(name: &str) -> std::io::Result<Self> {
+    pub fn start(name: &str, threads: Threads) -> std::io::Result<Self> {
+        if threads == Threads::Callers {
+            return Ok(Self { jobs: None });
+        }
         let (jobs, queue) = mpsc::channel::<Job>(QUEUE_MAX);
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
@@ -43,7 +49,7 @@ impl Lane {
                 }
             })?;
         }
-        Ok(Self { jobs })
+        Ok(Self { jobs: Some(jobs) })
     }
 
     /// Has `work` done on a thread of the lane; what it gives is to be waited for.
@@ -56,7 +62,10 @@ impl Lane {
             // Whoever asked may be gone; then nobody needs the answer.
             let _ = answer.send(work());
         });
-        self.jobs.send(job).await.map_err(|_| ended())?;
+        match &self.jobs {
+            Some(jobs) => jobs.send(job).await.map_err(|_| ended())?,
+            None => job(),
+        }
         Ok(UnderWay(answered))
     }
 

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use self::headers::Headers;
 use self::lane::Lane;
@@ -32,12 +33,10 @@ use super::error::{Doing, StoreError};
 use crate::config::Reserve;
 use crate::domain::VolumeId;
 use crate::world::ballast::Ballast;
-use crate::world::{DiskFile, World};
+use crate::world::{DiskFile, Grain, World};
 
 const MAGIC: &[u8; 8] = b"kdvolume";
 const VERSION: u16 = 1;
-/// Disk space is set aside in steps of this many bytes, so that a small disk is not promised away.
-const ALLOCATE_STEP: u64 = 64 << 20;
 /// No record is longer than this; a longer upload has several.
 const SEGMENT_MAX: u64 = 256 << 20;
 
@@ -187,7 +186,10 @@ impl Volumes {
         let mut open_dirs = Vec::new();
         let mut last = 0;
         for (number, path) in dirs.iter().enumerate() {
-            let lane = Lane::start(&number.to_string()).doing(|| "start a disk's threads".to_owned())?;
+            let lane =
+                Lane::start(&number.to_string(), world.grain.threads).doing(|| "start a disk's threads".to_owned())?;
+            // A process that was killed, or failed, when it made a volume may have left a name that is on no disk.
+            world.disk.sync_dir(path).doing(|| format!("sync {}", path.display()))?;
             for file in world.disk.list(path).doing(|| format!("list {}", path.display()))? {
                 if let Some(id) = volume_number(&file) {
                     last = last.max(id.get());
@@ -233,6 +235,16 @@ impl Volumes {
         let mut all: Vec<_> = self.files.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         all.sort_by_key(|v| v.id);
         all
+    }
+
+    /// How coarsely the store works.
+    pub fn grain(&self) -> Grain {
+        self.world.0.grain
+    }
+
+    /// How long it goes.
+    pub fn ticking(&self) -> Duration {
+        self.world.0.clock.ticking()
     }
 
     /// The lane of a volume's disk.
@@ -289,7 +301,8 @@ impl Volumes {
         let Some(active) = room.active[dir].as_mut() else { return Err(StoreError::DiskFull) };
         let end = active.tail + len;
         if end > active.allocated {
-            let upto = end.div_ceil(ALLOCATE_STEP).saturating_mul(ALLOCATE_STEP).min(active.volume.size).max(end);
+            let step = self.world.0.grain.allocate_step;
+            let upto = end.div_ceil(step).saturating_mul(step).min(active.volume.size).max(end);
             let upto = match self.check_reserve(dir, upto - active.allocated) {
                 Ok(()) => upto,
                 Err(_) => {

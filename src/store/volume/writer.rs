@@ -7,8 +7,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::lane::UnderWay;
 use super::record::{BLOCK, BLOCK_LEN, BlockSum, BlockSummer, SECTOR_LEN, block_sum, header_len, sectors};
 use super::{Reservation, Volumes};
@@ -57,7 +55,7 @@ pub struct RecordWriter {
     /// The block that a stride before has begun.
     begun: Option<BlockSummer>,
     /// When the buffer began to fill.
-    since: Instant,
+    since: Duration,
     /// The stride before, on its way to the disk.
     flying: Option<UnderWay<Result<(), StoreError>>>,
 }
@@ -114,7 +112,7 @@ impl RecordWriter {
             blocks: Vec::new(),
             summed: 0,
             begun: None,
-            since: Instant::now(),
+            since: volumes.ticking(),
             flying: None,
         })
     }
@@ -143,7 +141,11 @@ impl RecordWriter {
 
     /// More memory for the stride that fills.
     fn grow(&mut self) {
-        let room = if self.since.elapsed() < AT_ONCE { self.stride } else { self.stride.min(self.buffer.len() * 2) };
+        let room = if self.volumes.ticking().saturating_sub(self.since) < AT_ONCE {
+            self.stride
+        } else {
+            self.stride.min(self.buffer.len() * 2)
+        };
         let mut larger = self.volumes.buffers.take(room);
         larger.fill(self.buffer.bytes());
         self.buffer = larger;
@@ -181,7 +183,7 @@ impl RecordWriter {
         let Some(reservation) = self.reservation.as_ref().map(Arc::clone) else { return Ok(()) };
         let payload = self.buffer.len();
         let left = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        let quick = self.since.elapsed() <= QUICK;
+        let quick = self.volumes.ticking().saturating_sub(self.since) <= QUICK;
         self.stride = self.next_stride(payload, quick).min(left.next_multiple_of(SECTOR_LEN));
         let next = self.volumes.buffers.take(self.stride);
         let mut full = std::mem::replace(&mut self.buffer, next);
@@ -203,7 +205,7 @@ impl RecordWriter {
         self.flying = Some(lane.begin(write).await?);
         self.written += payload as u64;
         self.summed = 0;
-        self.since = Instant::now();
+        self.since = self.volumes.ticking();
         Ok(())
     }
 

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+mod faults;
+
+use self::faults::{Begun, Chance, Orders, Trace};
 use super::content::{Content, Operation, PAGE};
 use super::names::{Inode, NameChange, Names};
 use crate::world::{Disk, DiskFile};
+
+pub use self::faults::Faults;
 
 const SECTOR: u64 = 512;
 /// The errno values that a real disk gives: input/output error and no space left.
@@ -88,11 +92,10 @@ struct State {
     /// Counts power cuts: a handle from before one is dead.
     boots: u64,
     operations: u64,
-    /// The number of the first operation that finds the power gone.
-    cut_at: Option<u64>,
     cold: bool,
-    failing_syncs: Vec<String>,
-    failing_reads: Vec<(String, Range<u64>)>,
+    orders: Orders,
+    /// A sum over all operations, where somebody wants it.
+    traced: Option<Trace>,
 }
 
 #[derive(Debug, Default)]
@@ -122,10 +125,9 @@ impl FakeDisk {
             next_inode: 1,
             boots: 0,
             operations: 0,
-            cut_at: None,
             cold: false,
-            failing_syncs: Vec::new(),
-            failing_reads: Vec::new(),
+            orders: Orders::default(),
+            traced: None,
         })))
     }
 
@@ -136,37 +138,6 @@ impl FakeDisk {
     /// How many operations that change or sync something were begun so far; reads do not count.
     pub fn ops(&self) -> u64 {
         self.state().operations
-    }
-
-    /// Lets `more` further operations through; then the power is gone and everything, reads too,
-    /// fails with EIO until [`FakeDisk::crash`] or [`FakeDisk::power_cut`] boots again.
-    pub fn fail_after(&self, more: u64) {
-        let mut state = self.state();
-        state.cut_at = Some(state.operations.saturating_add(more));
-    }
-
-    /// Whether the power is gone.
-    pub fn is_cut(&self) -> bool {
-        self.state().is_cut()
-    }
-
-    /// The next `sync_data` of a file whose name ends so fails with EIO, and as on Linux its unsynced
-    /// writes never reach the disk, though they are still read.
-    pub fn fail_sync_once(&self, suffix: &str) {
-        self.state().failing_syncs.push(suffix.to_owned());
-    }
-
-    /// Reads that touch this range of a file whose name ends so fail with EIO, from now on.
-    pub fn fail_reads(&self, suffix: &str, range: Range<u64>) {
-        self.state().failing_reads.push((suffix.to_owned(), range));
-    }
-
-    /// Takes back every fault that was ordered and has not happened.
-    pub fn mend(&self) {
-        let mut state = self.state();
-        state.cut_at = None;
-        state.failing_syncs.clear();
-        state.failing_reads.clear();
     }
 
     /// Whether everything must wait for the disk (`read_cached_at` gives `false`). At first all is in memory.
@@ -188,80 +159,6 @@ impl FakeDisk {
             file.synced.rot(at);
         }
         Ok(())
-    }
-
-    /// Cuts the power and boots again: handles from before give EIO, and of what was not synced
-    /// `fate` leaves some.
-    pub fn crash(&self, seed: u64, fate: Fate) {
-        let mut chance = Chance(seed);
-        self.power_cut(|_| match fate {
-            Fate::LoseAll => Survival::Lost,
-            Fate::KeepAll => Survival::Kept,
-            Fate::Random => [Survival::Lost, Survival::Kept][usize::from(chance.coin())],
-            Fate::Torn => match (chance.coin(), chance.coin()) {
-                (true, _) => Survival::Torn(chance.next()),
-                (_, kept) => [Survival::Lost, Survival::Kept][usize::from(kept)],
-            },
-        });
-    }
-
-    /// As [`FakeDisk::crash`], with the fate of each operation told one by one: oldest first within
-    /// a file, then names. A kept change of names keeps the earlier ones that it rests on (of the
-    /// same file or name); a torn one is lost.
-    pub fn power_cut(&self, mut fate: impl FnMut(&Unsynced) -> Survival) {
-        let mut state = self.state();
-        let paths: BTreeMap<Inode, PathBuf> =
-            state.names.live.iter().map(|(path, inode)| (*inode, path.clone())).collect();
-        for (inode, file) in &mut state.files {
-            let path = paths.get(inode).cloned().unwrap_or_default();
-            for operation in std::mem::take(&mut file.pending) {
-                match fate(&Unsynced { path: path.clone(), kind: UnsyncedKind::from(&operation) }) {
-                    Survival::Lost => {}
-                    Survival::Kept => file.synced.apply(&operation),
-                    Survival::Torn(seed) => tear(&mut file.synced, &operation, seed),
-                }
-            }
-            file.live = file.synced.clone();
-            file.handles = 0;
-        }
-        state.names.power_cut(|change| {
-            fate(&Unsynced { path: change.path().to_owned(), kind: UnsyncedKind::from(change) }) == Survival::Kept
-        });
-        state.boots += 1;
-        state.cut_at = None;
-        state.forget_nameless();
-    }
-}
-
-/// Applies the sectors of a write that the seed chooses.
-fn tear(content: &mut Content, operation: &Operation, seed: u64) {
-    let Operation::Write { at, data } = operation else { return };
-    let mut chance = Chance(seed);
-    let mut from = 0;
-    while from < data.len() {
-        let to_boundary = SECTOR - (at + from as u64) % SECTOR;
-        let to = data.len().min(from + usize::try_from(to_boundary).unwrap_or(data.len()));
-        if chance.coin() {
-            content.apply(&Operation::Write { at: at + from as u64, data: data[from..to].into() });
-        }
-        from = to;
-    }
-}
-
-/// Splitmix64: chance that a seed repeats.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn coin(&mut self) -> bool {
-        self.next() >> 63 == 1
     }
 }
 
@@ -289,21 +186,6 @@ impl From<&NameChange> for UnsyncedKind {
 // === impl State ===
 
 impl State {
-    fn is_cut(&self) -> bool {
-        self.cut_at.is_some_and(|at| self.operations >= at)
-    }
-
-    /// Counts an operation, or finds the power gone.
-    fn operate(&mut self) -> io::Result<()> {
-        self.powered()?;
-        self.operations += 1;
-        Ok(())
-    }
-
-    fn powered(&self) -> io::Result<()> {
-        if self.is_cut() { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
-    }
-
     /// Bytes that files take which have a name or are open.
     fn used(&self) -> u64 {
         let named = |inode: &Inode| self.names.live.values().any(|other| other == inode);
@@ -318,19 +200,19 @@ impl State {
         self.files.retain(|inode, file| file.handles > 0 || names.knows(*inode));
     }
 
+    fn note_change(&mut self, inode: Inode, operation: &Operation) {
+        let (what, numbers, bytes): (_, _, &[u8]) = match operation {
+            Operation::Write { at, data } => ("write", [*at, data.len() as u64], data),
+            Operation::SetLen(len) => ("set length", [*len, 0], &[]),
+            Operation::Allocate { at, len } => ("allocate", [*at, *len], &[]),
+            Operation::Punch { at, len } => ("punch", [*at, *len], &[]),
+        };
+        self.note(what, |state| PathBuf::from(state.path(inode)), &numbers, bytes);
+    }
+
     fn path(&self, inode: Inode) -> String {
         let named = self.names.live.iter().find(|(_, other)| **other == inode);
         named.map(|(path, _)| path.to_string_lossy().into_owned()).unwrap_or_default()
-    }
-
-    fn read_fails(&self, inode: Inode, at: u64, len: u64) -> bool {
-        if self.failing_reads.is_empty() {
-            return false;
-        }
-        let (path, end) = (self.path(inode), at.saturating_add(len));
-        self.failing_reads
-            .iter()
-            .any(|(suffix, range)| path.ends_with(suffix.as_str()) && at < range.end && range.start < end)
     }
 }
 
@@ -352,14 +234,16 @@ impl Disk for FakeDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.powered()?;
+        state.lives(|_| path.to_owned())?;
         let inode = state.names.find(path)?;
         Ok(self.handle(&mut state, inode))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate_on_names(path, |had| had.names += 1)?;
         let inode = state.next_inode;
+        state.note("make", |_| path.to_owned(), &[], &[]);
         state.names.make(path, inode)?;
         state.next_inode += 1;
         Ok(self.handle(&mut state, inode))
@@ -367,39 +251,44 @@ impl Disk for FakeDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate_on_names(to, |had| had.names += 1)?;
+        state.note("rename to", |_| to.to_owned(), &[], &[]);
         state.names.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate_on_names(path, |had| had.names += 1)?;
+        state.note("remove", |_| path.to_owned(), &[], &[]);
         state.names.remove(path)
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate_on_names(path, |had| had.names += 1)?;
         state.names.create_dir_all(path)
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
-        let state = self.state();
+        let mut state = self.state();
         state.powered()?;
+        state.lives(|_| path.to_owned())?;
         state.names.list(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        state.operate()?;
+        state.operate_on_names(path, |had| had.syncs += 1)?;
+        state.note("sync", |_| path.to_owned(), &[], &[]);
         state.names.sync(path)?;
         state.forget_nameless();
         Ok(())
     }
 
     fn space(&self, path: &Path) -> io::Result<(u64, u64)> {
-        let state = self.state();
+        let mut state = self.state();
         state.powered()?;
+        state.lives(|_| path.to_owned())?;
         state.names.list(path)?;
         Ok((state.capacity, state.capacity.saturating_sub(state.used())))
     }
@@ -415,7 +304,9 @@ impl FakeFile {
             return Err(io::Error::from_raw_os_error(EIO));
         }
         state.powered()?;
-        act(&mut state, self.inode)
+        let inode = self.inode;
+        state.lives(|state| PathBuf::from(state.path(inode)))?;
+        act(&mut state, inode)
     }
 
     fn look<T>(&self, act: impl FnOnce(&FileState) -> T) -> io::Result<T> {
@@ -424,15 +315,26 @@ impl FakeFile {
 
     fn change(&self, operation: Operation) -> io::Result<()> {
         self.with(|state, inode| {
-            state.operate()?;
+            let begun = state.operate(|state| PathBuf::from(state.path(inode)))?;
             let more = state.files.get(&inode).map_or(0, |file| file.live.more_pages(&operation));
             if more > 0 && state.used().saturating_add(more.saturating_mul(PAGE)) > state.capacity {
+                state.orders.had.full += 1;
                 return Err(io::Error::from_raw_os_error(ENOSPC));
             }
+            state.note_change(inode, &operation);
             let file = state.files.entry(inode).or_default();
-            file.live.apply(&operation);
-            file.pending.push(operation);
-            Ok(())
+            let Begun::Ill(seed) = begun else {
+                file.live.apply(&operation);
+                file.pending.push(operation);
+                return Ok(());
+            };
+            Survival::of_failed(&mut Chance(seed)).apply(&operation, |part| {
+                file.live.apply(part);
+                file.pending.push(part.clone());
+            });
+            state.orders.had.writes += 1;
+            state.note("it failed", |_| PathBuf::new(), &[], &[]);
+            Err(io::Error::from_raw_os_error(EIO))
         })
     }
 }
@@ -459,6 +361,7 @@ impl DiskFile for FakeFile {
         self.with(|state, inode| {
             let len = out.len() as u64;
             if state.read_fails(inode, at, len) {
+                state.orders.had.reads += 1;
                 return Err(io::Error::from_raw_os_error(EIO));
             }
             let file = state.files.entry(inode).or_default();
@@ -508,19 +411,32 @@ impl DiskFile for FakeFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state, inode| {
-            state.operate()?;
-            let path = state.path(inode);
-            let fails = state.failing_syncs.iter().position(|suffix| path.ends_with(suffix.as_str()));
+            let begun = state.operate(|state| PathBuf::from(state.path(inode)))?;
+            state.note("sync", |state| PathBuf::from(state.path(inode)), &[], &[]);
+            let ordered = if state.orders.failing_syncs.is_empty() {
+                None
+            } else {
+                let path = state.path(inode);
+                state.orders.failing_syncs.iter().position(|suffix| path.ends_with(suffix.as_str()))
+            };
             let file = state.files.entry(inode).or_default();
-            if let Some(at) = fails {
+            if let Some(at) = ordered {
                 file.pending.clear();
-                state.failing_syncs.remove(at);
-                return Err(io::Error::from_raw_os_error(EIO));
+                state.orders.failing_syncs.remove(at);
+            } else if let Begun::Ill(seed) = begun {
+                let mut chance = Chance(seed);
+                for operation in std::mem::take(&mut file.pending) {
+                    Survival::of_failed(&mut chance).apply(&operation, |part| file.synced.apply(part));
+                }
+            } else {
+                for operation in std::mem::take(&mut file.pending) {
+                    file.synced.apply(&operation);
+                }
+                return Ok(());
             }
-            for operation in std::mem::take(&mut file.pending) {
-                file.synced.apply(&operation);
-            }
-            Ok(())
+            state.orders.had.syncs += 1;
+            state.note("it failed", |_| PathBuf::new(), &[], &[]);
+            Err(io::Error::from_raw_os_error(EIO))
         })
     }
 

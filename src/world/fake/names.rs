@@ -80,6 +80,12 @@ impl Names {
         Self { directories, live: BTreeMap::new(), synced: BTreeMap::new(), pending: Vec::new() }
     }
 
+    /// The same names, all of them synced.
+    pub(super) fn fork(&self) -> Self {
+        let (directories, live) = (self.directories.clone(), self.live.clone());
+        Self { directories, synced: live.clone(), live, pending: Vec::new() }
+    }
+
     pub(super) fn create_dir_all(&mut self, path: &Path) -> io::Result<()> {
         let path = plain(path);
         if path.ancestors().any(|at| self.live.contains_key(at)) {

@@ -302,3 +302,67 @@ fn a_replacement_that_forgets_to_sync_is_caught() {
     }
     assert!(caught);
 }
+
+#[test]
+fn a_kill_leaves_what_was_written_and_a_power_cut_after_it_what_was_synced() {
+    let disk = disk();
+    let file = durable(&disk, "/d/a", b"old");
+    file.write_all_at(b"new", 0).unwrap();
+    disk.kill();
+    assert!(is_eio(file.len()), "a handle of the process that was killed");
+    assert_eq!(content(&disk, "/d/a").unwrap(), b"new");
+    disk.crash(0, Fate::LoseAll);
+    assert_eq!(content(&disk, "/d/a").unwrap(), b"old");
+}
+
+#[test]
+fn an_operation_that_fails_leaves_some_of_what_it_was_to_do_and_the_next_is_well() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let disk = disk();
+        let file = durable(&disk, "/d/a", &[0; 2048]);
+        file.write_all_at(&[1; 2048], 0).unwrap();
+        disk.fail_operation(0, seed);
+        assert!(is_eio(file.sync_data()));
+        // It lies: what was unsynced at the failure is clean, and never written.
+        file.sync_data().unwrap();
+        assert_eq!(content(&disk, "/d/a").unwrap(), [1; 2048], "it is read all the same");
+        disk.crash(seed, Fate::KeepAll);
+        let ones = content(&disk, "/d/a").unwrap().iter().filter(|byte| **byte == 1).count();
+        assert!(ones.is_multiple_of(512), "torn within a sector");
+        seen.insert(ones);
+        assert_eq!((disk.faults().syncs, disk.faults().writes), (1, 0));
+    }
+    assert!(seen.contains(&0) && seen.contains(&2048) && seen.len() > 3, "{seen:?}");
+}
+
+#[test]
+fn a_disk_that_dies_takes_its_directory_with_it_until_it_is_mended() {
+    let disk = disk();
+    disk.create_dir_all(Path::new("/other")).unwrap();
+    let file = durable(&disk, "/d/a", b"old");
+    let other = disk.create(Path::new("/other/b")).unwrap();
+    disk.die_after(Path::new("/d"), 1);
+    other.write_all_at(b"x", 0).unwrap();
+    assert!(
+        is_eio(file.write_all_at(b"new", 0))
+            && is_eio(disk.open(Path::new("/d/a")))
+            && is_eio(disk.space(Path::new("/d")))
+    );
+    other.sync_data().unwrap();
+    disk.mend();
+    assert_eq!(content(&disk, "/d/a").unwrap(), b"old");
+    assert_eq!(disk.faults().dead, 3);
+}
+
+#[test]
+fn a_fork_has_what_was_shown_and_goes_its_own_way() {
+    let disk = disk();
+    let file = durable(&disk, "/d/a", b"old");
+    file.write_all_at(b"new", 0).unwrap();
+    let fork = disk.fork();
+    fork.crash(0, Fate::LoseAll);
+    assert_eq!(content(&fork, "/d/a").unwrap(), b"new");
+    fork.remove(Path::new("/d/a")).unwrap();
+    assert_eq!((content(&disk, "/d/a").unwrap(), content(&fork, "/d/a")), (b"new".to_vec(), None));
+}
