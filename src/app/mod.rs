@@ -17,8 +17,8 @@ use crate::api::{self, Urls};
 use crate::config::{Config, Problems, Written, parse};
 use crate::engine::{self, Engine};
 
-pub use crate::engine::RebuildReport;
-pub use seam::rebuild;
+pub use crate::engine::{RebuildReport, RestoreReport};
+pub use seam::{rebuild, restore};
 pub use serve::{Stop, serve, serve_until};
 
 /// Where the configuration comes from; read again at a reload.

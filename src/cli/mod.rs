@@ -2,9 +2,11 @@
 
 mod account;
 mod alerts;
+mod backup;
 mod billing;
 mod config;
 mod doctor;
+mod extract;
 mod file;
 mod index;
 mod output;
@@ -90,6 +92,12 @@ enum Command {
     Index(index::Command),
     /// Read everything, verify every checksum
     Scrub(output::Json),
+    /// Accounts, keys, settings and index (not the media) into a directory, while the server runs
+    Backup(backup::Backup),
+    /// Put a backup back, and hold it against the volumes; the server must not run
+    Restore(backup::Restore),
+    /// Files out of the volumes of a dead box, without its index
+    Extract(Box<extract::Options>),
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -157,6 +165,9 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Audit(command)) => alerts::run_audit(command, &load(&source)?).await,
         Some(Command::Index(command)) => index::run(command, &load(&source)?).await,
         Some(Command::Scrub(json)) => index::run_scrub(json, &load(&source)?).await,
+        Some(Command::Backup(options)) => backup::run(options, &load(&source)?).await,
+        Some(Command::Restore(options)) => backup::run_restore(options, &load(&source)?).await,
+        Some(Command::Extract(options)) => extract::run(*options).await,
         Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?).await,
         Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
         Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
@@ -272,6 +283,9 @@ mod tests {
             "kandian index check --json",
             "kandian index rebuild --json",
             "kandian scrub --json",
+            "kandian backup DIR --without-master-key --json",
+            "kandian restore DIR --force --json",
+            "kandian extract /disk1 /disk2/vol-00000001.kdv --to out --journal j --account A --bucket b --with-damaged --json",
             "kandian config check --json",
             "kandian config show --json",
             "kandian config reload",
@@ -296,6 +310,8 @@ mod tests {
         }
         for line in [
             "kandian nonsense",
+            "kandian extract --to out",
+            "kandian extract /disk1",
             "kandian account open N",
             "kandian account modify N --callback-soap-version 1.3",
             "kandian file get AK",

@@ -3,6 +3,7 @@
 mod accounts;
 mod alerts;
 mod audit;
+mod backup;
 pub mod billing;
 mod buckets;
 pub mod courier;
@@ -18,6 +19,7 @@ mod pins;
 mod preview;
 mod reconcilers;
 mod request_ids;
+mod rescue;
 mod second_factor;
 mod sessions;
 mod status;
@@ -37,6 +39,7 @@ use tokio_util::task::TaskTracker;
 
 pub use alerts::{ALERT_KINDS, ALERT_STATES, AlertPage, AlertQuery, AlertTotals};
 pub use audit::{AuditLine, AuditPage, AuditQuery, AuditVerdict};
+pub use backup::{BackupDisk, BackupFile, BackupManifest, BackupReport};
 pub use courier::{Attempt, Courier, Delivery, Notice};
 pub use download::ObjectReader;
 pub use media::{
@@ -44,6 +47,7 @@ pub use media::{
     Packed, Played, Reading,
 };
 pub use preview::{Goes, SpaceChange, SpacePreview};
+pub use rescue::RestoreReport;
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
 pub use survive::Abandoned;
@@ -66,6 +70,7 @@ use crate::config::Config;
 use crate::domain::{Refusal, Timestamp};
 use crate::store::committer::{Command, Failure};
 use crate::store::event::Event;
+pub use crate::store::extract::{Extract, ExtractReport, Flaw};
 use crate::store::index::apply::{Apply, Settings};
 pub use crate::store::index::view::ListQuery;
 pub use crate::store::recovery::{RebuildReport, RecoveryReport};

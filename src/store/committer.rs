@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use self::group::Group;
 pub use self::queue::{
-    Bells, Check, Command, Completion, Decide, Failure, Md5, NewObject, NewPart, Queue, Receipt, Reply, Tag,
+    Bells, Check, Command, Completion, Decide, Failure, Md5, NewObject, NewPart, Queue, Receipt, Reply, Snapshot, Tag,
 };
 use super::catalog::Catalog;
 use super::error::StoreError;
@@ -117,7 +117,7 @@ impl Committer {
                     }
                     waiting.fetch_sub(batch.len() + usize::from(closing.is_some()), Ordering::Relaxed);
                     since.get_or_insert_with(Instant::now);
-                    if matches!(batch.last(), Some(Command::Checkpoint(_))) {
+                    if matches!(batch.last(), Some(Command::Checkpoint(_) | Command::Snapshot(_))) {
                         forced = batch.pop();
                     }
                     self.commit(batch)
@@ -142,8 +142,15 @@ impl Committer {
                 tracing::error!(%error, "the store has stopped: nothing more is acknowledged until it is restarted");
                 stop.send_replace(Some(error.to_string()));
             }
-            if let Some(Command::Checkpoint(reply)) = forced {
-                let _ = reply.send(result.clone().map_err(Failure::Store));
+            match forced {
+                Some(Command::Checkpoint(reply)) => {
+                    let _ = reply.send(result.clone().map_err(Failure::Store));
+                }
+                Some(Command::Snapshot(reply)) => {
+                    let snapshot = result.clone().and_then(|()| self.snapshot());
+                    let _ = reply.send(snapshot.map_err(Failure::Store));
+                }
+                _ => {}
             }
             if let Some(reply) = closing {
                 let _ = reply.send(result.map_err(Failure::Store));
@@ -261,6 +268,8 @@ impl Committer {
                 group.answer(reply, answer)
             }
             Command::Checkpoint(reply) | Command::Close(reply) => group.answer(reply, Ok(())),
+            // Never in a group: it is answered after the checkpoint.
+            Command::Snapshot(_) => Ok(()),
         }
     }
 
@@ -311,6 +320,12 @@ impl Committer {
     /// Whether a second journal file has room until the old one goes: on a full disk the ballast must have it.
     fn has_room_for_a_journal(&self) -> bool {
         !self.journal_spare.is_spent() || self.journal_spare.held() > JOURNAL_BYTES_MAX.saturating_mul(2)
+    }
+
+    /// The state of the index now.
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        use redb::ReadableDatabase;
+        Ok(Snapshot { txn: self.db.begin_read()?, seq: self.seq })
     }
 
     fn compact_journal(&mut self) -> Result<(), StoreError> {

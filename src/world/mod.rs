@@ -9,6 +9,7 @@ pub mod disk;
 pub mod entropy;
 pub mod fake;
 pub mod os;
+pub mod overlay;
 pub mod paged;
 
 pub use clock::Clock;

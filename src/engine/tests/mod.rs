@@ -13,6 +13,7 @@ mod observe_space;
 mod office;
 mod own_buckets;
 mod previews;
+mod rescue;
 mod rig;
 mod space;
 mod survive;

@@ -135,8 +135,18 @@ pub enum Command {
     Punched(Vec<(Vec<u8>, TrashRow)>, Reply<()>),
     /// Makes the index durable now.
     Checkpoint(Reply<()>),
+    /// Makes the index durable and gives the state that it then has, to be looked at for as long as it takes.
+    Snapshot(Reply<Snapshot>),
     /// The last command.
     Close(Reply<()>),
+}
+
+/// A state of the index.
+pub struct Snapshot {
+    /// The state.
+    pub txn: redb::ReadTransaction,
+    /// Sequence of the last change in it.
+    pub seq: u64,
 }
 
 /// Rung when there is something to do in the background.
@@ -330,7 +340,7 @@ impl Command {
     pub(super) fn ends_group(&self) -> bool {
         match self {
             Self::Change { exclusive, .. } => *exclusive,
-            Self::Checkpoint(_) => true,
+            Self::Checkpoint(_) | Self::Snapshot(_) => true,
             _ => false,
         }
     }
