@@ -295,8 +295,11 @@ pub struct Strangers<'a> {
     /// The last sequence that the journal knows of.
     pub after: u64,
     /// Makes accounts and sub-accounts for them; the number is free for an account's id.
-    pub adopt: &'a mut dyn FnMut(u64, &BTreeMap<SubAccountId, Stranger>) -> Vec<Event>,
+    pub adopt: AdoptFrom<'a>,
 }
+
+/// See [`Strangers::adopt`].
+pub type AdoptFrom<'a> = &'a mut dyn FnMut(u64, &BTreeMap<SubAccountId, Stranger>) -> Vec<Event>;
 
 /// Takes audit log and ended alerts of an older index over; gives the sequence of the last line.
 fn take_history(txn: &redb::WriteTransaction, history: &Database) -> Result<u64, StoreError> {
