@@ -16,12 +16,23 @@ use super::door::{By, Door};
 use super::refusal::{No, json_response};
 use super::table;
 use super::types::{
-    AuditRow, CertificateView, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount,
-    OpenedAccount, ReloadReport, StatusView, Urls,
+    AuditRow,
+    CertificateView,
+    KeyPair,
+    ModifyAccount,
+    ModifyCallback,
+    ModifySubAccount,
+    OpenAccount,
+    OpenSubAccount,
+    OpenedAccount,
+    ReloadReport,
+    StatusView,
+    TakeBackup,
+    Urls,
 };
 use crate::domain::ids::BadName;
 use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account};
-use crate::engine::{AccountChanges, Caller, Engine, NewAccount, NewSubAccount, Result as EngineResult};
+use crate::engine::{AccountChanges, Caller, Engine, Error, NewAccount, NewSubAccount, Result as EngineResult};
 
 /// Reads the configuration again; the error is for the operator.
 pub type Reload = Arc<dyn Fn() -> Result<ReloadReport, String> + Send + Sync>;
@@ -287,6 +298,15 @@ pub(super) async fn master_key(State(control): State<Control>, By(caller): By) -
 
 pub(super) async fn rotate_key(State(control): State<Control>, By(caller): By) -> Answered {
     ok(&control.engine.rotate_master_key(&caller).await?)
+}
+
+pub(super) async fn backup(State(control): State<Control>, By(caller): By, body: Bytes) -> Answered {
+    let asked: TakeBackup = read(&body)?;
+    let taken = control.engine.back_up(&caller, std::path::Path::new(&asked.dir), asked.master_key).await;
+    ok(&taken.map_err(|error| match error {
+        Error::Broken(why) => No::conflict("not_backed_up", why.to_string()),
+        other => other.into(),
+    })?)
 }
 
 pub(super) async fn reload(State(control): State<Control>) -> Answered {

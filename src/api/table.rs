@@ -897,6 +897,15 @@ pub(super) fn table() -> Vec<Route> {
         )
         .only(On::Socket),
         Route::new(
+            post.clone(),
+            "/api/v1/backup",
+            role(Action::Operate),
+            "write a backup of everything but the media",
+            routes::backup,
+        )
+        // It names a path of the machine.
+        .only(On::Socket),
+        Route::new(
             post,
             "/api/v1/config/reload",
             role(Action::Operate),

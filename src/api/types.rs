@@ -431,3 +431,13 @@ impl Urls {
         format!("{}/services/VideoCloudStorage", self.soap)
     }
 }
+
+/// `POST /api/v1/backup`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeBackup {
+    /// An absolute path, as the server sees it; nothing is there, or an empty directory.
+    pub dir: String,
+    /// Whether the master key goes along.
+    pub master_key: bool,
+}

@@ -20,8 +20,8 @@ use crate::api::{self, CertificateView, Urls};
 use crate::config::{Config, Places, Problems, Written, parse_with_places};
 use crate::engine::{self, Engine};
 
-pub use crate::engine::RebuildReport;
-pub use seam::rebuild;
+pub use crate::engine::{RebuildReport, RestoreReport};
+pub use seam::{rebuild, restore};
 pub use serve::{Stop, serve, serve_until};
 
 /// Where the configuration comes from; read again at a reload.

@@ -1,5 +1,6 @@
 //! How the engine and the planes are put together; where the store's words meet the app's.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -40,6 +41,11 @@ pub(super) async fn close(engine: &Engine) {
 /// Makes the index of a closed store anew from its volumes.
 pub fn rebuild(world: World, config: &Config) -> Result<engine::RebuildReport, Error> {
     Engine::rebuild(world, config)
+}
+
+/// Puts a backup back where no store is open. Blocks.
+pub fn restore(world: &World, config: &Config, dir: &Path, force: bool) -> Result<engine::RestoreReport, Error> {
+    Engine::restore(world, config, dir, force)
 }
 
 /// The data plane.

@@ -15,7 +15,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 
 pub use self::row::{Key, Row};
 use crate::world::Disk;
-use crate::world::paged::Paged;
+use crate::world::paged::{Paged, copy_tables};
 
 /// Version of the format, in the table `meta` under `format`.
 pub const FORMAT: u32 = 1;
@@ -97,6 +97,18 @@ impl Books {
         drop(db);
         disk.rename(&new, path).map_err(broken)?;
         path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)).map_err(broken)
+    }
+
+    /// Writes a copy of the books as they are now, durable on return but for its name.
+    ///
+    /// # Errors
+    /// The books cannot be read, or the copy not written; there must be no file of its name.
+    pub fn copy_to(&self, disk: &dyn Disk, path: &Path) -> Result<(), BooksError> {
+        let now = self.db.begin_read().map_err(broken)?;
+        let copy = database(Paged(disk.create(path).map_err(broken)?))?;
+        let txn = begin_durable(&copy)?;
+        copy_tables(&now, &txn).map_err(broken)?;
+        txn.commit().map_err(broken)
     }
 
     fn raw(&self, table: Definition, key: &[u8]) -> Result<Option<Vec<u8>>, BooksError> {

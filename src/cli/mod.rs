@@ -2,10 +2,12 @@
 
 mod account;
 mod alerts;
+mod backup;
 mod billing;
 mod certificate;
 mod config;
 mod doctor;
+mod extract;
 mod file;
 mod index;
 mod key;
@@ -95,6 +97,12 @@ enum Command {
     /// The master key, under which secrets are sealed
     #[command(subcommand)]
     Key(key::Command),
+    /// Accounts, keys, settings and index (not the media) into a directory, while the server runs
+    Backup(backup::Backup),
+    /// Put a backup back, and hold it against the volumes; the server must not run
+    Restore(backup::Restore),
+    /// Files out of the volumes of a dead box, without its index
+    Extract(Box<extract::Options>),
     /// The configuration
     #[command(subcommand)]
     Config(config::Command),
@@ -166,6 +174,9 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Scrub(json)) => index::run_scrub(json, &load(&source)?).await,
         Some(Command::Certificate(command)) => certificate::run(&command, &source),
         Some(Command::Key(command)) => key::run(command, &load(&source)?).await,
+        Some(Command::Backup(options)) => backup::run(options, &load(&source)?).await,
+        Some(Command::Restore(options)) => backup::run_restore(options, &load(&source)?).await,
+        Some(Command::Extract(options)) => extract::run(*options).await,
         Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?, &source).await,
         Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
         Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
@@ -285,6 +296,9 @@ mod tests {
             "kandian scrub --json",
             "kandian key show --json",
             "kandian key rotate --json",
+            "kandian backup DIR --without-master-key --json",
+            "kandian restore DIR --force --json",
+            "kandian extract /disk1 /disk2/vol-00000001.kdv --to out --journal j --account A --bucket b --with-damaged --json",
             "kandian config check --json",
             "kandian config show --json",
             "kandian config reload",
@@ -310,6 +324,8 @@ mod tests {
         for line in [
             "kandian nonsense",
             "kandian audit export --chain --who w",
+            "kandian extract --to out",
+            "kandian extract /disk1",
             "kandian account open N",
             "kandian account modify N --callback-soap-version 1.3",
             "kandian file get AK",

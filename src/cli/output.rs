@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -130,6 +130,37 @@ pub async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
                 seconds += 1;
                 let _ = write!(io::stderr().lock(), "\r\x1b[K{what} … {seconds} s");
             }
+        }
+    }
+}
+
+/// How far long work has come, on a line of the terminal that is written over; in a pipe nothing.
+#[derive(Debug)]
+pub struct Meter {
+    shown: Option<Instant>,
+    terminal: bool,
+}
+
+impl Meter {
+    /// Nothing shown yet.
+    pub fn new() -> Self {
+        Self { shown: None, terminal: io::stderr().is_terminal() }
+    }
+
+    /// Shows what `line` makes, if it is time to.
+    pub fn show(&mut self, line: impl FnOnce() -> String) {
+        const EVERY: Duration = Duration::from_millis(200);
+        if self.terminal && self.shown.is_none_or(|shown| shown.elapsed() >= EVERY) {
+            self.shown = Some(Instant::now());
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{}", line());
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
         }
     }
 }

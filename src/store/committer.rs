@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use self::group::Group;
 pub use self::queue::{
-    Bells, Check, Command, Completion, Decide, Failure, Md5, NewObject, NewPart, Queue, Receipt, Reply, Tag,
+    Bells, Check, Command, Completion, Decide, Failure, Md5, NewObject, NewPart, Queue, Receipt, Reply, Snapshot, Tag,
 };
 use self::running::{ByHand, Running};
 use super::catalog::Catalog;
@@ -196,6 +196,8 @@ impl Committer {
                 group.answer(reply, answer)
             }
             Command::Checkpoint(reply) | Command::Compact(reply) | Command::Close(reply) => group.answer(reply, Ok(())),
+            // Never in a group: it is answered after the checkpoint.
+            Command::Snapshot(_) => Ok(()),
         }
     }
 
@@ -246,6 +248,12 @@ impl Committer {
     /// Whether a second journal file has room until the old one goes: on a full disk the ballast must have it.
     fn has_room_for_a_journal(&self) -> bool {
         !self.journal_spare.is_spent() || self.journal_spare.held() > self.world.grain.journal_max.saturating_mul(2)
+    }
+
+    /// The state of the index now.
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        use redb::ReadableDatabase;
+        Ok(Snapshot { txn: self.db.begin_read()?, seq: self.seq })
     }
 
     fn compact_journal(&mut self) -> Result<(), StoreError> {

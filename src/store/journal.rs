@@ -123,7 +123,7 @@ fn later_write_follows(bytes: &[u8], bad: usize, store_id: &[u8; 16]) -> bool {
 }
 
 /// The journal's files in `dir`, oldest first.
-fn files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+pub fn files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let mut found = Vec::new();
     for path in disk.list(dir).doing(|| format!("list {}", dir.display()))? {
         let number = path
@@ -141,6 +141,51 @@ fn files(disk: &dyn Disk, dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError>
 /// Whether there is any journal file in `dir`.
 pub fn exists(disk: &dyn Disk, dir: &Path) -> bool {
     files(disk, dir).is_ok_and(|f| !f.is_empty())
+}
+
+/// What a journal file says, as far as it can be read.
+struct Said {
+    head_ok: bool,
+    frames: Vec<Frame>,
+    /// Where the last good frame ends.
+    at: usize,
+    complete: bool,
+}
+
+/// Reads the bytes of a journal file; an error where it is another store's.
+fn said(bytes: &[u8], path: &Path, store_id: &[u8; 16]) -> Result<Said, StoreError> {
+    let version = bytes.get(8..10).map(|b| u16::from_be_bytes([b[0], b[1]]));
+    let head_ok = bytes.get(..8) == Some(MAGIC.as_slice())
+        && version.is_some_and(|version| (VERSION_OLDEST..=VERSION).contains(&version));
+    if head_ok && bytes.get(10..26) != Some(store_id.as_slice()) {
+        return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
+    }
+    let mut frames = Vec::new();
+    let mut at = HEAD_LEN;
+    while head_ok && let Some((frame, next, _)) = decode_frame(bytes, at, store_id) {
+        frames.push(frame);
+        at = next;
+    }
+    let complete = frames.iter().any(|f| f.event == Event::SnapshotEnd);
+    Ok(Said { head_ok, frames, at, complete })
+}
+
+/// What the newest file of a journal says, which is only looked at; and whether nothing in it is damaged. `None` where
+/// there is none whose snapshot is whole.
+pub fn read(disk: &dyn Disk, dir: &Path, store_id: &[u8; 16]) -> Result<Option<(Vec<Frame>, bool)>, StoreError> {
+    let mut found = files(disk, dir)?;
+    while let Some((_, path)) = found.pop() {
+        let doing = || format!("read journal {}", path.display());
+        let file = disk.open_to_read(&path).doing(doing)?;
+        let mut bytes = vec![0; usize::try_from(file.len().doing(doing)?).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, 0).doing(doing)?;
+        let said = said(&bytes, &path, store_id)?;
+        if said.complete {
+            let whole = !later_write_follows(&bytes, said.at, store_id);
+            return Ok(Some((said.frames, whole)));
+        }
+    }
+    Ok(None)
 }
 
 impl Journal {
@@ -186,19 +231,7 @@ impl Journal {
             let file = disk.open(&path).doing(doing)?;
             let mut bytes = vec![0; usize::try_from(file.len().doing(doing)?).unwrap_or(0)];
             file.read_exact_at(&mut bytes, 0).doing(doing)?;
-            let version = bytes.get(8..10).map(|b| u16::from_be_bytes([b[0], b[1]]));
-            let head_ok = bytes.get(..8) == Some(MAGIC.as_slice())
-                && version.is_some_and(|version| (VERSION_OLDEST..=VERSION).contains(&version));
-            if head_ok && bytes.get(10..26) != Some(store_id.as_slice()) {
-                return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
-            }
-            let mut frames = Vec::new();
-            let mut at = HEAD_LEN;
-            while head_ok && let Some((frame, next, _)) = decode_frame(&bytes, at, &store_id) {
-                frames.push(frame);
-                at = next;
-            }
-            let complete = frames.iter().any(|f| f.event == Event::SnapshotEnd);
+            let Said { head_ok, frames, at, complete } = said(&bytes, &path, &store_id)?;
             if !complete && !found.is_empty() {
                 // The crash came while it was being made; the one before still has everything.
                 continue;

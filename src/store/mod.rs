@@ -4,6 +4,7 @@
 //! and the index is derived from both. `docs/storage-format.md` has every byte. Absent: the rules
 //! of accounts (they come in as decisions), HTTP.
 
+pub mod backup;
 pub mod buffer;
 pub mod catalog;
 pub mod check;
@@ -11,11 +12,13 @@ pub mod codec;
 pub mod committer;
 pub mod error;
 pub mod event;
+pub mod extract;
 pub mod hasher;
 pub mod index;
 pub mod journal;
 pub mod layout;
 pub mod recovery;
+pub mod restore;
 pub mod scrub;
 pub mod snapshot;
 pub mod volume;
@@ -39,7 +42,7 @@ use self::index::view::View;
 use self::index::{definitions, meta};
 use self::journal::{Journal, SNAPSHOT_AT, encode_frame};
 use self::layout::{DiskIds, Found, Layout};
-use self::recovery::{RebuildReport, RecoveryReport};
+use self::recovery::{Beginning, RebuildReport, RecoveryReport};
 use self::volume::{RoomMark, Volumes};
 use crate::config::Reserve;
 use crate::domain::{AccountId, SubAccountId};
@@ -171,8 +174,6 @@ impl Store {
             ));
         };
         load_keys(&world, &layout)?;
-        let volumes =
-            Arc::new(Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?);
         // Without the journal nobody could tell a closed sub-account's file from another's.
         let Some((_, frames)) = Journal::open(disk, &layout.journal, store_id)? else {
             return Err(StoreError::Unusable(format!(
@@ -180,34 +181,49 @@ impl Store {
                 layout.journal.display()
             )));
         };
-        let mut path = layout.index.clone().into_os_string();
-        path.push(".rebuild");
-        let path = PathBuf::from(path);
-        if layout::file_exists(disk, &path)? {
-            disk.remove(&path).doing(|| format!("remove {}", path.display()))?;
-        }
-        let disks = layout.mark_disks(&world, store_id)?;
-        let mut report = {
-            let db = index::open_database(disk, &path, options.index_cache, true)?;
-            write_meta(&db, store_id, &DiskIds(disks))?;
-            let (mut report, _) = recovery::rebuild(&db, &volumes, frames, options.settings)?;
-            let catalog = Catalog::new(options.settings);
-            load_catalog(&db, &catalog)?;
-            let inner = catalog.read();
-            report.accounts = inner.accounts.len() as u64;
-            report.sub_accounts = inner.sub_accounts.len() as u64;
-            let subs = inner.sub_accounts.values().map(|sub| &sub.stats);
-            for stats in subs.chain(inner.own_buckets.values().map(|own| &own.stats)) {
-                report.objects += stats.files[0] + stats.files[1];
-                report.bytes += stats.bytes[0] + stats.bytes[1];
-            }
-            report
-        };
-        disk.rename(&path, &layout.index).doing(|| format!("put {} in its place", layout.index.display()))?;
-        disk.sync_dir(&options.data_dir).doing(|| format!("sync {}", options.data_dir.display()))?;
-        report.records = report.records.max(report.objects);
-        Ok(report)
+        make_index(&world, options, &layout, store_id, frames, Beginning::default())
     }
+}
+
+/// Makes an index from volumes and the journal's frames, and puts it in the place of the old one.
+fn make_index(
+    world: &World,
+    options: &Options,
+    layout: &Layout,
+    store_id: [u8; 16],
+    frames: Vec<journal::Frame>,
+    beginning: Beginning<'_>,
+) -> Result<RebuildReport, StoreError> {
+    let disk = &*world.disk;
+    let volumes =
+        Arc::new(Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?);
+    let mut path = layout.index.clone().into_os_string();
+    path.push(".rebuild");
+    let path = PathBuf::from(path);
+    if layout::file_exists(disk, &path)? {
+        disk.remove(&path).doing(|| format!("remove {}", path.display()))?;
+    }
+    let disks = layout.mark_disks(world, store_id)?;
+    let mut report = {
+        let db = index::open_database(disk, &path, options.index_cache, true)?;
+        write_meta(&db, store_id, &DiskIds(disks))?;
+        let (mut report, _) = recovery::rebuild(&db, &volumes, frames, options.settings, beginning, world.clock.now())?;
+        let catalog = Catalog::new(options.settings);
+        load_catalog(&db, &catalog)?;
+        let inner = catalog.read();
+        report.accounts = inner.accounts.len() as u64;
+        report.sub_accounts = inner.sub_accounts.len() as u64;
+        let subs = inner.sub_accounts.values().map(|sub| &sub.stats);
+        for stats in subs.chain(inner.own_buckets.values().map(|own| &own.stats)) {
+            report.objects += stats.files[0] + stats.files[1];
+            report.bytes += stats.bytes[0] + stats.bytes[1];
+        }
+        report
+    };
+    disk.rename(&path, &layout.index).doing(|| format!("put {} in its place", layout.index.display()))?;
+    disk.sync_dir(&options.data_dir).doing(|| format!("sync {}", options.data_dir.display()))?;
+    report.records = report.records.max(report.objects);
+    Ok(report)
 }
 
 fn load_keys(world: &World, layout: &Layout) -> Result<Keys, StoreError> {

@@ -13,18 +13,20 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use redb::Database;
+use redb::{Database, ReadableDatabase, ReadableTable};
 use serde::Serialize;
 
+use super::codec::Decoder;
 use super::error::{Doing, StoreError};
 use super::event::Event;
 use super::index::apply::{Apply, Foreknowledge, Settings};
-use super::index::{begin_durable, begin_volatile, meta};
+use super::index::{begin_durable, begin_volatile, definitions, is_own, meta, owner_of};
 use super::journal::Frame;
+use super::restore::Stranger;
 use super::volume::reader::RecordReader;
 use super::volume::record::{Extent, Header, Kind, SECTOR, Segment};
 use super::volume::{RoomMark, Volume, Volumes};
-use crate::domain::{ObjectId, VolumeId};
+use crate::domain::{ObjectId, SubAccountId, Timestamp, VolumeId};
 
 /// What a start found.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -215,7 +217,7 @@ pub fn replay(
     }
     // A number of its own: the trash of the last change has that change's.
     report.sequence += 1;
-    apply.begin(report.sequence, crate::domain::Timestamp::default());
+    apply.begin(report.sequence, Timestamp::default());
     apply.trash_orphans()?;
     apply.finish(report.sequence)?;
     report.freed_bytes = gaps.iter().map(|g| g.len).sum();
@@ -276,13 +278,61 @@ fn drop_cut_records(volumes: &Arc<Volumes>, changes: &mut Vec<(u64, Change)>, ne
     secured.values().try_for_each(|volume| volume.sync())
 }
 
+/// What a rebuild begins with besides volumes and journal.
+#[derive(Default)]
+pub struct Beginning<'a> {
+    /// An older index: its audit log and its alerts that have come to their end are taken over.
+    pub history: Option<&'a Database>,
+    /// What becomes of files whose owner the journal does not know; `None`: the owner was closed, and they are trash.
+    pub strangers: Option<Strangers<'a>>,
+}
+
+/// Owners that came after the journal's end.
+pub struct Strangers<'a> {
+    /// The last sequence that the journal knows of.
+    pub after: u64,
+    /// Makes accounts and sub-accounts for them; the number is free for an account's id.
+    pub adopt: AdoptFrom<'a>,
+}
+
+/// See [`Strangers::adopt`].
+pub type AdoptFrom<'a> = &'a mut dyn FnMut(u64, &BTreeMap<SubAccountId, Stranger>) -> Vec<Event>;
+
+/// Takes audit log and ended alerts of an older index over; gives the sequence of the last line.
+fn take_history(txn: &redb::WriteTransaction, history: &Database) -> Result<u64, StoreError> {
+    let old = history.begin_read()?;
+    let mut last = 0;
+    for definition in [definitions::alert_log, definitions::audit] {
+        let mut table = txn.open_table(definition)?;
+        last = 0;
+        for row in old.open_table(definition)?.iter()? {
+            let (key, value) = row?;
+            last = Decoder::new(key.value(), "number").u64()?;
+            table.insert(key.value(), value.value())?;
+        }
+    }
+    // Of the table looked at last: the audit log.
+    if let Some(chain) = old.open_table(definitions::meta)?.get(meta::AUDIT_CHAIN)? {
+        txn.open_table(definitions::meta)?.insert(meta::AUDIT_CHAIN, chain.value())?;
+    }
+    Ok(last)
+}
+
 /// Fills an empty index from everything that volumes and journal hold.
 pub fn rebuild(
     db: &Database,
     volumes: &Arc<Volumes>,
     frames: Vec<Frame>,
     settings: Settings,
+    beginning: Beginning<'_>,
+    now: Timestamp,
 ) -> Result<(RebuildReport, u64), StoreError> {
+    let mut audit_until = 0;
+    if let Some(history) = beginning.history {
+        let txn = begin_volatile(db)?;
+        audit_until = take_history(&txn, history)?;
+        txn.commit()?;
+    }
     let mut report = RebuildReport::default();
     let mut foreknowledge = Foreknowledge::default();
     let mut catalog = Vec::new();
@@ -306,14 +356,21 @@ pub fn rebuild(
             // Alerts that were tried and sweeps that were begun are about a state that is counted
             // anew; what is due is raised again.
             Event::PutAlert { .. } | Event::StartSweep { .. } | Event::RefusedFull { .. } => {}
+            Event::Audit { .. } if frame.seq <= audit_until => {}
             _ => changes.push((frame.seq, Change::Event(Box::new(frame)))),
         }
     }
     let mut newest = 0;
+    let mut unknown = BTreeMap::new();
     for volume in volumes.all() {
         let gaps = walk(&volume, SECTOR, |header| {
             report.records += 1;
             newest = newest.max(header.group);
+            let owner = owner_of(header.bucket);
+            if beginning.strangers.as_ref().is_some_and(|strangers| owner.get() > strangers.after) {
+                let stranger = unknown.entry(owner).or_insert(Stranger { own: is_own(header.bucket), bytes: 0 });
+                stranger.bytes += if header.kind == Kind::Part { 0 } else { header.size };
+            }
             changes.push((
                 header.id.get(),
                 Change::Record(Found { id: header.id, offset: header.offset, volume: Arc::clone(&volume) }),
@@ -322,7 +379,14 @@ pub fn rebuild(
         report.skipped_bytes += gaps.iter().map(|g| g.len).sum::<u64>();
     }
     changes.sort_by_key(|(seq, _)| *seq);
-    let last = changes.last().map_or(0, |(seq, _)| *seq).max(last_frame) + 1;
+    let mut last = changes.last().map_or(0, |(seq, _)| *seq).max(last_frame) + 1;
+    if let Some(strangers) = beginning.strangers
+        && !unknown.is_empty()
+    {
+        let events = (strangers.adopt)(last, &unknown);
+        catalog.extend(events.into_iter().map(|event| Frame { seq: last, time: now, event }));
+        last += 1;
+    }
     drop_cut_records(volumes, &mut changes, newest)?;
     let mut carried = (foreknowledge, BTreeMap::new());
     {
@@ -361,11 +425,11 @@ pub fn rebuild(
     {
         let mut apply = Apply::new(&txn, settings)?;
         apply.carried(carried);
-        apply.begin(last, crate::domain::Timestamp::default());
+        apply.begin(last, Timestamp::default());
         apply.trash_orphans()?;
         apply.settle()?;
         apply.finish(last)?;
-        let mut table = txn.open_table(super::index::definitions::meta)?;
+        let mut table = txn.open_table(definitions::meta)?;
         let next_volume = volumes.all().last().map_or(1, |v| v.id.get() + 1);
         let mark = RoomMark { next_volume, ..RoomMark::default() };
         table.insert(meta::MARK, super::index::encode_mark(&mark).as_slice())?;

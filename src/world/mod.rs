@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod fake;
 pub mod grain;
 pub mod os;
+pub mod overlay;
 pub mod paged;
 
 pub use clock::Clock;

@@ -79,6 +79,10 @@ impl Disk for SystemDisk {
         Ok(Arc::new(SystemFile::new(OpenOptions::new().read(true).write(true).open(path)?, path)))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(SystemFile::new(OpenOptions::new().read(true).open(path)?, path)))
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Arc::new(SystemFile::new(file, path)))

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use redb::{ReadTransaction, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
+
 use super::{Disk, DiskFile};
 
 /// Bytes that are written once more at a time.
@@ -90,6 +92,20 @@ impl redb::StorageBackend for Paged {
     fn write(&self, at: u64, data: &[u8]) -> io::Result<()> {
         self.file.write_all_at(data, at)
     }
+}
+
+/// Copies every table of one database into another: one state of it, however much it is changed meanwhile. All tables
+/// have keys and values of bytes.
+pub fn copy_tables(from: &ReadTransaction, to: &WriteTransaction) -> Result<(), redb::Error> {
+    for handle in from.list_tables()? {
+        let definition: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new(handle.name());
+        let mut copy = to.open_table(definition)?;
+        for row in from.open_table(definition)?.iter()? {
+            let (key, value) = row?;
+            copy.insert(key.value(), value.value())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod observe_space;
 mod office;
 mod own_buckets;
 mod previews;
+mod rescue;
 mod rig;
 mod rotation;
 mod space;

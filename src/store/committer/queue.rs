@@ -138,8 +138,18 @@ pub enum Command {
     Checkpoint(Reply<()>),
     /// As [`Command::Checkpoint`], and begins the journal anew: what was changed since is in none of its files.
     Compact(Reply<()>),
+    /// Makes the index durable and gives the state that it then has, to be looked at for as long as it takes.
+    Snapshot(Reply<Snapshot>),
     /// The last command.
     Close(Reply<()>),
+}
+
+/// A state of the index.
+pub struct Snapshot {
+    /// The state.
+    pub txn: redb::ReadTransaction,
+    /// Sequence of the last change in it.
+    pub seq: u64,
 }
 
 /// Rung when there is something to do in the background.
@@ -346,7 +356,7 @@ impl Command {
     pub(super) fn ends_group(&self) -> bool {
         match self {
             Self::Change { exclusive, .. } => *exclusive,
-            Self::Checkpoint(_) | Self::Compact(_) => true,
+            Self::Checkpoint(_) | Self::Compact(_) | Self::Snapshot(_) => true,
             _ => false,
         }
     }

@@ -92,7 +92,7 @@ impl Running {
                 if self.since.is_none() {
                     self.since = Some(self.committer.world.clock.ticking());
                 }
-                if matches!(batch.last(), Some(Command::Checkpoint(_) | Command::Compact(_))) {
+                if matches!(batch.last(), Some(Command::Checkpoint(_) | Command::Compact(_) | Command::Snapshot(_))) {
                     forced = batch.pop();
                 }
                 self.committer.commit(batch)
@@ -117,8 +117,15 @@ impl Running {
             tracing::error!(%error, "the store has stopped: nothing more is acknowledged until it is restarted");
             self.stop.send_replace(Some(error.to_string()));
         }
-        if let Some(Command::Checkpoint(reply) | Command::Compact(reply)) = forced {
-            let _ = reply.send(result.clone().map_err(Failure::Store));
+        match forced {
+            Some(Command::Checkpoint(reply) | Command::Compact(reply)) => {
+                let _ = reply.send(result.clone().map_err(Failure::Store));
+            }
+            Some(Command::Snapshot(reply)) => {
+                let snapshot = result.clone().and_then(|()| self.committer.snapshot());
+                let _ = reply.send(snapshot.map_err(Failure::Store));
+            }
+            _ => {}
         }
         // Those who wait behind a failure are told when the queue is dropped with the committer.
         let end = closing.is_some() || result.is_err();

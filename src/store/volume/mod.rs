@@ -33,7 +33,7 @@ use super::error::{Doing, StoreError};
 use crate::config::Reserve;
 use crate::domain::VolumeId;
 use crate::world::ballast::Ballast;
-use crate::world::{DiskFile, Grain, World};
+use crate::world::{Disk, DiskFile, Grain, World};
 
 const MAGIC: &[u8; 8] = b"kdvolume";
 const VERSION: u16 = 1;
@@ -492,7 +492,7 @@ fn no_room(error: std::io::Error, doing: impl FnOnce() -> String) -> StoreError 
 }
 
 /// The number in a volume's file name.
-fn volume_number(path: &Path) -> Option<VolumeId> {
+pub fn volume_number(path: &Path) -> Option<VolumeId> {
     let name = path.file_name()?.to_str()?;
     let digits = name.strip_prefix("vol-")?.strip_suffix(".kdv")?;
     digits.parse().ok().map(VolumeId::new)
@@ -506,6 +506,52 @@ fn first_sector(id: VolumeId, store_id: [u8; 16], key: [u8; 32], size: u64) -> V
     let mut bytes = out.take();
     bytes.resize(SECTOR_LEN, 0);
     bytes
+}
+
+/// What the first sector of a volume says.
+struct FirstSector {
+    id: VolumeId,
+    store: [u8; 16],
+    key: [u8; 32],
+    size: u64,
+}
+
+impl FirstSector {
+    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        const WHAT: &str = "first sector of a volume";
+        let mut input = Decoder::new(bytes, WHAT);
+        if input.raw(8)? != MAGIC || input.u16()? != VERSION {
+            return Err(Malformed(WHAT));
+        }
+        let said =
+            Self { id: VolumeId::new(input.u32()?), store: input.array()?, key: input.array()?, size: input.u64()? };
+        let sum = input.raw(16)?;
+        let length = 8 + 2 + 4 + 16 + 32 + 8;
+        if blake3::hash(&bytes[..length]).as_bytes()[..16] != *sum {
+            return Err(Malformed(WHAT));
+        }
+        Ok(said)
+    }
+}
+
+impl Volume {
+    /// A volume of whatever store, for reading alone; and which store's it is. `None` for one that a crash left
+    /// before its first sector was written.
+    pub fn open_to_read(disk: &dyn Disk, path: &Path) -> Result<Option<(Self, [u8; 16])>, StoreError> {
+        let doing = || format!("open volume {}", path.display());
+        let file = disk.open_to_read(path).doing(doing)?;
+        let mut bytes = vec![0; SECTOR_LEN];
+        if file.len().doing(doing)? < SECTOR {
+            return Ok(None);
+        }
+        file.read_exact_at(&mut bytes, 0).doing(doing)?;
+        if bytes.iter().all(|&b| b == 0) {
+            return Ok(None);
+        }
+        let FirstSector { id, store, key, size } = FirstSector::decode(&bytes)?;
+        let volume = Self { id, dir: 0, file, path: path.to_owned(), key, size, failed: AtomicBool::new(false) };
+        Ok(Some((volume, store)))
+    }
 }
 
 /// Opens one volume file; `None` for one that a crash left before its first sector was written.
@@ -526,27 +572,18 @@ fn open_volume(
     if bytes.iter().all(|&b| b == 0) {
         return Ok(None);
     }
-    let read = || -> Result<(VolumeId, [u8; 16], [u8; 32], u64), Malformed> {
-        const WHAT: &str = "first sector of a volume";
-        let mut input = Decoder::new(&bytes, WHAT);
-        if input.raw(8)? != MAGIC || input.u16()? != VERSION {
-            return Err(Malformed(WHAT));
-        }
-        let fields = (VolumeId::new(input.u32()?), input.array()?, input.array()?, input.u64()?);
-        let sum = input.raw(16)?;
-        let length = 8 + 2 + 4 + 16 + 32 + 8;
-        if blake3::hash(&bytes[..length]).as_bytes()[..16] != *sum {
-            return Err(Malformed(WHAT));
-        }
-        Ok(fields)
-    };
-    let (said, store, key, size) = read()
+    let said = FirstSector::decode(&bytes)
         .map_err(|e| StoreError::Unusable(format!("{}: {e}; restore this file or move it away", path.display())))?;
-    if said != id {
-        return Err(StoreError::Unusable(format!("{} says that it is volume {said}; it was renamed", path.display())));
+    if said.id != id {
+        return Err(StoreError::Unusable(format!(
+            "{} says that it is volume {}; it was renamed",
+            path.display(),
+            said.id
+        )));
     }
-    if store != store_id {
+    if said.store != store_id {
         return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
     }
+    let FirstSector { key, size, .. } = said;
     Ok(Some(Volume { id, dir, file, path: path.to_owned(), key, size, failed: AtomicBool::new(false) }))
 }

@@ -115,6 +115,24 @@ impl RecordReader {
         Ok(())
     }
 
+    /// Reads block by block whatever can be read, on a thread that may wait; a block that is not what it was, or cannot
+    /// be read, is given as zeros. Says how many of those there were.
+    pub fn read_what_is_whole(&self, mut each: impl FnMut(&[u8])) -> u64 {
+        let mut lost = 0;
+        for number in 0..self.blocks() {
+            let (at, len) = self.span(number, number);
+            let mut bytes = vec![0; len];
+            let whole = self.volume.file.read_exact_at(&mut bytes, at).is_ok()
+                && self.verify(number, &bytes, Header::is_block).is_ok();
+            if !whole {
+                bytes.fill(0);
+                lost += 1;
+            }
+            each(&bytes);
+        }
+        lost
+    }
+
     fn span(&self, first: u64, last: u64) -> (u64, usize) {
         let start = first * BLOCK;
         let end = ((last + 1) * BLOCK).min(self.header.payload_len);

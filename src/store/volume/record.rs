@@ -68,7 +68,8 @@ const _: () = assert!(8 + 2 + 1 + 1 + 4 + 16 + 16 + 8 + 8 + 8 + 8 + 16 + 2 + 16 
 /// Where the checksum of the fixed fields stands.
 const FIXED_SUM: usize = FIXED - 16;
 
-const MAGIC: &[u8; 8] = b"kdrecord";
+/// What a record begins with.
+pub const MAGIC: &[u8; 8] = b"kdrecord";
 /// What is written.
 pub const VERSION: u16 = 2;
 /// The oldest version that is read.
