@@ -15,7 +15,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 
 pub use self::row::{Key, Row};
 use crate::world::Disk;
-use crate::world::paged::Paged;
+use crate::world::paged::{Paged, is_sound};
 
 /// Version of the format, in the table `meta` under `format`.
 pub const FORMAT: u32 = 1;
@@ -69,6 +69,12 @@ impl Books {
             }
             Err(error) => return Err(broken(error)),
         };
+        if !is_sound(&*file).map_err(broken)? {
+            return Err(broken(format!(
+                "{} is damaged; restore it from a backup, or move it away: new books are begun, without users, tariffs and statistics",
+                path.display()
+            )));
+        }
         let books = Self { db: database(Paged(file))? };
         let format = books.raw(META, FORMAT_KEY)?.and_then(|raw| Some(u32::from_be_bytes(raw.try_into().ok()?)));
         match format {

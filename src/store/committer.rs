@@ -13,6 +13,7 @@ mod tags;
 mod uploads;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -73,9 +74,13 @@ impl Committer {
         let counter = Arc::clone(&waiting);
         let asleep = Arc::new(AtomicBool::new(false));
         let sleeps = Arc::clone(&asleep);
-        let thread = std::thread::Builder::new()
-            .name("committer".to_owned())
-            .spawn(move || self.run(&queue, &stop, &counter, &sleeps))?;
+        let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
+            // Without its committer the server would go on and answer nothing: it has to end.
+            let run = AssertUnwindSafe(|| self.run(&queue, &stop, &counter, &sleeps));
+            if catch_unwind(run).is_err() {
+                stop.send_replace(Some("the committer has panicked".to_owned()));
+            }
+        })?;
         Ok(Queue { commands, waiting, asleep, stopped, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
