@@ -11,7 +11,7 @@ use fuser::{
 };
 
 use crate::dice::Dice;
-use crate::pages::{Counts, Disk, Left, Mode, PAGE};
+use crate::pages::{Counts, Disk, Left, Mode, PAGE, Part};
 
 /// Nothing is remembered by the kernel: files come and go behind its back.
 const AT_ONCE: Duration = Duration::ZERO;
@@ -133,6 +133,13 @@ impl Disks {
         found.map(|(_, disk)| disk.lie()).is_some()
     }
 
+    /// From now on this part of what a disk is asked for fails.
+    pub fn fail(&self, name: &str, what: Option<Part>) -> bool {
+        let mut state = self.lock();
+        let found = state.files.values_mut().find(|(known, _)| known == name);
+        found.map(|(_, disk)| disk.fail(what)).is_some()
+    }
+
     /// How much a disk did.
     pub fn counts(&self, name: &str) -> Option<Counts> {
         self.lock().files.values().find(|(known, _)| known == name).map(|(_, disk)| disk.counts())
@@ -181,6 +188,7 @@ impl Filesystem for Files {
             return reply.error(Errno::EINVAL);
         };
         match self.0.lock().files.get(&ino.0) {
+            Some((_, disk)) if disk.fails(Part::Reads) => reply.error(Errno::EIO),
             Some((_, disk)) => reply.data(&disk.read(offset, size)),
             None => reply.error(Errno::ENOENT),
         }
@@ -201,6 +209,9 @@ impl Filesystem for Files {
         let Ok(offset) = usize::try_from(offset) else { return reply.error(Errno::EINVAL) };
         let mut state = self.0.lock();
         let Some((_, disk)) = state.files.get_mut(&ino.0) else { return reply.error(Errno::ENOENT) };
+        if disk.fails(Part::Writes) {
+            return reply.error(Errno::EIO);
+        }
         let written = disk.write(offset, data);
         if state.written(ino.0) {
             self.0.made.notify_one();
@@ -219,6 +230,7 @@ impl Filesystem for Files {
 
     fn fsync(&self, _req: &Request, ino: INodeNo, _fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
         match self.0.lock().files.get_mut(&ino.0) {
+            Some((_, disk)) if disk.fails(Part::Flushes) => reply.error(Errno::EIO),
             Some((_, disk)) => {
                 disk.flush();
                 reply.ok();
@@ -242,6 +254,9 @@ impl Filesystem for Files {
         };
         let mut state = self.0.lock();
         let Some((_, disk)) = state.files.get_mut(&ino.0) else { return reply.error(Errno::ENOENT) };
+        if disk.fails(Part::Writes) {
+            return reply.error(Errno::EIO);
+        }
         match mode & !KEEP_SIZE {
             0 => {}
             PUNCH_HOLE | ZERO_RANGE => disk.discard(offset, length),

@@ -9,6 +9,7 @@
 //!   go on as if nothing had been. What a cut left can be written to, and cut.
 //! - `remove FILE` forgets a cut.
 //! - `lie FILE` makes flushes of FILE do nothing any more, so that a harness can be seen to find it out.
+//! - `fail FILE WHAT` makes all `reads`, `writes` or `flushes` of FILE fail with EIO from now on; `nothing` heals it.
 //! - `counts FILE` says how often was written, discarded and flushed.
 
 mod dice;
@@ -22,7 +23,7 @@ use fuser::{Config, MountOption};
 use serde_json::{Value, json};
 
 use files::{Disks, Files};
-use pages::{Left, Mode};
+use pages::{Left, Mode, Part};
 
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -60,6 +61,10 @@ fn obey(disks: &Disks, line: &str) -> Option<Value> {
         }
         ["remove", file] => disks.remove(file).then(|| json!({ "removed": file })),
         ["lie", file] => disks.lie(file).then(|| json!({ "lies": file })),
+        ["fail", file, what] => {
+            let what = if what == "nothing" { None } else { Some(Part::named(what)?) };
+            disks.fail(file, what).then(|| json!({ "fails": file }))
+        }
         ["counts", file] => {
             let counts = disks.counts(file)?;
             Some(json!({ "writes": counts.writes, "discards": counts.discards, "flushes": counts.flushes }))

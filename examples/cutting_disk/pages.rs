@@ -57,6 +57,26 @@ impl Mode {
     }
 }
 
+/// What a disk is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Reads,
+    Writes,
+    Flushes,
+}
+
+impl Part {
+    /// That of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "reads" => Self::Reads,
+            "writes" => Self::Writes,
+            "flushes" => Self::Flushes,
+            _ => return None,
+        })
+    }
+}
+
 /// A page as one write left it, and which of its sectors the write was about.
 struct Change {
     page: usize,
@@ -100,6 +120,8 @@ pub struct Disk {
     counts: Counts,
     /// Whether it says that it has flushed, and has not.
     lies: bool,
+    /// What fails.
+    fails: Option<Part>,
 }
 
 impl Disk {
@@ -109,12 +131,29 @@ impl Disk {
     }
 
     fn of(pages: Vec<Slot>) -> Self {
-        Self { now: pages.clone(), flushed: pages, since: Vec::new(), counts: Counts::default(), lies: false }
+        Self {
+            now: pages.clone(),
+            flushed: pages,
+            since: Vec::new(),
+            counts: Counts::default(),
+            lies: false,
+            fails: None,
+        }
     }
 
     /// From now on no flush does anything, as with a disk that is not fit for its use: what a harness must find out.
     pub fn lie(&mut self) {
         self.lies = true;
+    }
+
+    /// From now on this fails, or nothing any more.
+    pub fn fail(&mut self, what: Option<Part>) {
+        self.fails = what;
+    }
+
+    /// Whether this fails.
+    pub fn fails(&self, what: Part) -> bool {
+        self.fails == Some(what)
     }
 
     /// Its size in bytes.

@@ -69,6 +69,12 @@ impl Books {
             }
             Err(error) => return Err(broken(error)),
         };
+        if !file.is_sound().map_err(broken)? {
+            return Err(broken(format!(
+                "{} is damaged; restore it from a backup, or move it away: new books are begun, without users, tariffs and statistics",
+                path.display()
+            )));
+        }
         let books = Self { db: database(file)? };
         let format = books.raw(META, FORMAT_KEY)?.and_then(|raw| Some(u32::from_be_bytes(raw.try_into().ok()?)));
         match format {

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::pins::Pin;
 use super::{BucketRef, Caller, Engine, Error, ObjectInfo, Result};
-use crate::domain::{Checksum, Metadata, ObjectId, ObjectKey, Refusal, SubAccountId};
+use crate::domain::{BucketId, Checksum, Metadata, ObjectId, ObjectKey, Refusal, SubAccountId};
 use crate::store::index::rows::ObjectRow;
 use crate::store::volume::reader::RecordReader;
-use crate::store::volume::record::{BLOCK, Place, Segment};
+use crate::store::volume::record::{BLOCK, Header, Place, Segment};
 
 /// Blocks that are read at a time at first, and at most for a small file, which is read at once.
 const BLOCKS_AT_FIRST: u64 = 4;
@@ -77,14 +77,14 @@ impl Engine {
             let segments = if row.segmented { view.segments(row.id)? } else { Vec::new() };
             let ids = std::iter::once(row.id).chain(segments.iter().map(|s| s.id)).collect();
             if let Some(pin) = self.inner.pins.pin(ids, now) {
-                return self.reader((key, bucket.owner), row, segments, pin, wanted).await;
+                return self.reader((key, bucket), row, segments, pin, wanted).await;
             }
         }
     }
 
     async fn reader(
         &self,
-        (key, owner): (&ObjectKey, SubAccountId),
+        (key, bucket): (&ObjectKey, &BucketRef),
         row: ObjectRow,
         segments: Vec<Segment>,
         pin: Pin,
@@ -93,6 +93,10 @@ impl Engine {
         let all = wanted == Wanted::All;
         let head = RecordReader::open(&self.inner.store.volumes, row.place, row.id, all).await?;
         let header = head.header();
+        // The index is only derived: where it was damaged, it must not pass one file off as another.
+        if !is_of(header, bucket.id, key, &row, &segments) {
+            return Err(Error::Broken(format!("the index and the record of commit {} disagree", row.id).into()));
+        }
         let mut parts: Vec<(u16, u64)> = Vec::new();
         if row.etag.parts > 0 {
             for segment in &segments {
@@ -111,9 +115,16 @@ impl Engine {
             head,
             segments,
             pin,
-            owner,
+            owner: bucket.owner,
         })
     }
+}
+
+/// Whether this is the record of this file, by all that index and record both tell of it.
+fn is_of(header: &Header, bucket: BucketId, key: &ObjectKey, row: &ObjectRow, segments: &[Segment]) -> bool {
+    (header.bucket, &header.key) == (bucket, key)
+        && (header.size, header.created, header.etag()) == (row.size.get(), row.created, row.etag)
+        && header.segments == segments
 }
 
 /// Where a stream is.

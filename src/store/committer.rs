@@ -14,6 +14,7 @@ mod tags;
 mod uploads;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -83,7 +84,13 @@ impl Committer {
         };
         let (thread, by_hand) = match threads {
             Threads::Own => {
-                let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || running.run())?;
+                let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
+                    let stop = running.stop.clone();
+                    // Without its committer the server would go on and answer nothing: it has to end.
+                    if catch_unwind(AssertUnwindSafe(|| running.run())).is_err() {
+                        stop.send_replace(Some("the committer has panicked".to_owned()));
+                    }
+                })?;
                 (Some(thread), None)
             }
             Threads::Callers => (None, Some(Arc::new(ByHand::new(running)))),

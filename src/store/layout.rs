@@ -21,6 +21,9 @@ use super::{Options, journal};
 use crate::world::disk::{read_file, replace_file};
 use crate::world::{Disk, World};
 
+/// The file that marks a volume directory.
+const MARK: &str = "kandian-disk";
+
 /// Paths of a store.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -74,6 +77,27 @@ impl Layout {
         })
     }
 
+    /// Takes every directory that has its mark: another data directory, a copy of this one for instance, may name the
+    /// same ones.
+    pub fn take_disks(&self, world: &World) -> Result<Vec<Box<dyn Any + Send + Sync>>, StoreError> {
+        let mut taken = Vec::new();
+        for dir in &self.volumes {
+            let mark = dir.join(MARK);
+            if !file_exists(&*world.disk, &mark)? {
+                continue;
+            }
+            let lock = world.disk.lock(&mark).doing(|| format!("lock {}", mark.display()))?;
+            taken.push(lock.ok_or_else(|| {
+                StoreError::Unusable(format!(
+                    "another kandian process works on {} ({} is locked), with another data directory; stop it first",
+                    dir.display(),
+                    mark.display()
+                ))
+            })?);
+        }
+        Ok(taken)
+    }
+
     /// Whether there is a store, and whose the volume directories are.
     pub fn find(&self, disk: &dyn Disk) -> Result<Found, StoreError> {
         let mut store = None;
@@ -118,6 +142,15 @@ impl Layout {
         Ok(store)
     }
 
+    /// The ids of the disks that are there.
+    pub fn disks(&self, disk: &dyn Disk) -> Result<Vec<[u8; 16]>, StoreError> {
+        let mut there = Vec::new();
+        for dir in &self.volumes {
+            there.extend(read_mark(disk, dir)?.map(|mark| mark.disk));
+        }
+        Ok(there)
+    }
+
     /// Marks every directory that has no mark yet; gives all disks' ids.
     pub fn mark_disks(&self, world: &World, store: [u8; 16]) -> Result<Vec<[u8; 16]>, StoreError> {
         let mut disks = Vec::new();
@@ -126,7 +159,7 @@ impl Layout {
                 Some(mark) => mark,
                 None => {
                     let mark = DiskMark { store, disk: world.entropy.bytes() };
-                    replace_file(&*world.disk, &dir.join("kandian-disk"), mark.text().as_bytes())
+                    replace_file(&*world.disk, &dir.join(MARK), mark.text().as_bytes())
                         .doing(|| format!("mark {}", dir.display()))?;
                     mark
                 }
@@ -165,7 +198,7 @@ impl DiskMark {
 }
 
 fn read_mark(disk: &dyn Disk, dir: &Path) -> Result<Option<DiskMark>, StoreError> {
-    let path = dir.join("kandian-disk");
+    let path = dir.join(MARK);
     let Some(bytes) = read_file(disk, &path).doing(|| format!("read {}", path.display()))? else { return Ok(None) };
     let mark = String::from_utf8(bytes).ok().and_then(|t| DiskMark::parse(&t));
     mark.map(Some)

@@ -72,6 +72,9 @@ pub struct Options {
     pub settings: Settings,
 }
 
+/// What holds a directory for this process until it is dropped.
+type Taken = Box<dyn Any + Send + Sync>;
+
 /// An open store.
 pub struct Store {
     db: Arc<Database>,
@@ -84,7 +87,7 @@ pub struct Store {
     pub recovery: RecoveryReport,
     /// The data directory's disk, with room held back.
     pub spare: Ballast,
-    _lock: Box<dyn Any + Send + Sync>,
+    _locks: (Taken, Vec<Taken>),
 }
 
 impl Store {
@@ -104,18 +107,21 @@ impl Store {
             Found::Store(id) => (id, load_keys(&world, &layout)?),
             Found::Nothing => create(&world, options, &layout)?,
         };
+        let disks_taken = layout.take_disks(&world)?;
         // Each beside what it is for: a directory may be another disk than the one that holds it.
         let spare = Ballast::hold(Arc::clone(&world.disk), options.data_dir.join(BALLAST));
         let journal_spare = Ballast::hold(Arc::clone(&world.disk), layout.journal.join(BALLAST));
         let db = index::open_database(&spare, &layout.index, options.index_cache, false)?;
         let (applied, mark, disks) = read_meta(&db, store_id)?;
-        let marked = layout.mark_disks(&world, store_id)?;
-        if let Some(lost) = disks.0.iter().find(|id| !marked.contains(id)) {
+        // Before any directory is marked: one without a mark may be where a lost disk is mounted.
+        let there = layout.disks(&*world.disk)?;
+        if let Some(lost) = disks.0.iter().find(|id| !there.contains(id)) {
             return Err(StoreError::Unusable(format!(
                 "the disk {} of this store is not among storage.volumes: is it mounted?",
                 hex::encode(lost)
             )));
         }
+        let marked = layout.mark_disks(&world, store_id)?;
         let volumes = Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?;
         let volumes = Arc::new(volumes.spare(vec![spare.clone(), journal_spare.clone()]));
         let Some((journal, frames)) = Journal::open(&journal_spare, &layout.journal, store_id)? else {
@@ -148,7 +154,18 @@ impl Store {
             Threads::Own => Hasher::start().doing(|| "start the hashing thread".to_owned())?,
             Threads::Callers => Hasher::by_callers(),
         };
-        Ok(Self { db, volumes, catalog, queue, hasher, bells, keys, recovery, spare, _lock: lock })
+        Ok(Self {
+            db,
+            volumes,
+            catalog,
+            queue,
+            hasher,
+            bells,
+            keys,
+            recovery,
+            spare,
+            _locks: (lock, disks_taken),
+        })
     }
 
     /// The state of the index after the last commit.
@@ -167,6 +184,7 @@ impl Store {
     pub fn rebuild(world: World, options: &Options) -> Result<RebuildReport, StoreError> {
         let layout = Layout::new(options);
         let _lock = layout.take_lock(&world)?;
+        let _disks = layout.take_disks(&world)?;
         let disk = &*world.disk;
         let Some(store_id) = layout.store_id(disk)? else {
             return Err(StoreError::Unusable(

@@ -19,7 +19,7 @@ use super::volume::RoomMark;
 use super::volume::record::Extent;
 use crate::domain::{AlertId, BucketId, Media, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId, VolumeId};
 use crate::world::Disk;
-use crate::world::paged::Paged;
+use crate::world::paged::{Paged, is_sound};
 
 /// Version of every on-disk format together, as `status` shows it. 2: own buckets.
 pub const FORMAT: u32 = 2;
@@ -261,6 +261,12 @@ pub fn open_database(disk: &dyn Disk, path: &Path, cache: u64, create: bool) -> 
         true => Paged::new(disk.create(path).doing(doing)?),
         false => Paged::open(disk, path).doing(doing)?,
     };
+    if !create && !file.is_sound().doing(doing)? {
+        return Err(StoreError::Unusable(format!(
+            "the index {} is damaged; run `kandian index rebuild` to make it anew from volumes and journal",
+            path.display()
+        )));
+    }
     if create && let Some(dir) = path.parent() {
         disk.sync_dir(dir).doing(doing)?;
     }
