@@ -16,19 +16,8 @@ use super::door::{By, Door};
 use super::refusal::{No, json_response};
 use super::table;
 use super::types::{
-    AuditRow,
-    CertificateView,
-    KeyPair,
-    ModifyAccount,
-    ModifyCallback,
-    ModifySubAccount,
-    OpenAccount,
-    OpenSubAccount,
-    OpenedAccount,
-    ReloadReport,
-    StatusView,
-    TakeBackup,
-    Urls,
+    AuditRow, CertificateView, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount,
+    OpenedAccount, ReloadReport, StatusView, TakeBackup, Urls,
 };
 use crate::domain::ids::BadName;
 use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account};

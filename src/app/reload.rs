@@ -16,7 +16,7 @@ use crate::tls::Trust;
 use crate::world::World;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
-const NEED_RESTART: [&str; 13] = [
+const NEED_RESTART: [&str; 14] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",

@@ -111,7 +111,7 @@ impl Books {
     /// The books cannot be read, or the copy not written; there must be no file of its name.
     pub fn copy_to(&self, disk: &dyn Disk, path: &Path) -> Result<(), BooksError> {
         let now = self.db.begin_read().map_err(broken)?;
-        let copy = database(Paged(disk.create(path).map_err(broken)?))?;
+        let copy = database(Paged::new(disk.create(path).map_err(broken)?))?;
         let txn = begin_durable(&copy)?;
         copy_tables(&now, &txn).map_err(broken)?;
         txn.commit().map_err(broken)

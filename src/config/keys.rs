@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 47] = [
+pub const KEYS: [&str; 49] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",

@@ -109,6 +109,11 @@ impl Engine {
         let (engine, dir) = (self.clone(), dir.to_owned());
         let begun = Instant::now();
         begin(&*self.inner.world.disk, &dir)?;
+        // A key that is exchanged meanwhile would leave secrets that neither file opens alone.
+        let _no_exchange = self.inner.exchanging.lock().await;
+        if self.inner.store.keys.old_id().is_some() {
+            return Err(Error::Broken("the master key is being exchanged; take the backup when that is done".into()));
+        }
         let entry = serde_json::to_vec(&entry).map_err(|error| Error::Broken(error.to_string().into()))?;
         let last_event = self.change(false, move |_| Ok(vec![Event::Audit { entry }])).await?;
         let manifest = blocking(move || engine.write_backup(&dir, master_key, last_event).map(|done| (dir, done)));
@@ -122,11 +127,10 @@ impl Engine {
     fn write_backup(&self, dir: &Path, master_key: bool, last_event: u64) -> Result<BackupManifest> {
         let world = &self.inner.world;
         let disk = &*world.disk;
-        let data_dir = self.config().storage.data_dir.clone();
         let copied = self.inner.store.copy_to(world, dir)?;
         self.inner.books.copy_to(disk, &dir.join("books.redb"))?;
         if master_key {
-            copy_file(disk, &data_dir.join("master.key"), &dir.join("master.key"))?;
+            copy_file(disk, &self.config().storage.master_key, &dir.join("master.key"))?;
         }
         let settings = crate::config::to_toml(&self.config());
         replace_file(disk, &dir.join(SETTINGS), settings.as_bytes()).map_err(|error| failed(dir, &error))?;

@@ -18,7 +18,7 @@ use crate::store::event::Event;
 use crate::store::extract;
 use crate::store::index::rows::{AccountRow, OwnBucketRow, SubAccountRow};
 use crate::store::restore::{Backup, Stranger};
-use crate::vault::MasterKey;
+use crate::vault::Keys;
 use crate::world::{Entropy, World};
 
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
@@ -76,7 +76,7 @@ impl Engine {
             .parse()
             .map_err(|error| Error::Broken(format!("name an account: {error}").into()))?;
         let gigabyte = config.space.bytes_per_gb;
-        let mut adopt = |key: &MasterKey, first: u64, strangers: &BTreeMap<SubAccountId, Stranger>| {
+        let mut adopt = |key: &Keys, first: u64, strangers: &BTreeMap<SubAccountId, Stranger>| {
             adopters(&*world.entropy, key, &name, AccountId::new(first), strangers, now, gigabyte)
         };
         let done = Store::restore(world, &options(config), &backup, &mut adopt)?;
@@ -125,7 +125,7 @@ impl Engine {
 /// are random and nobody's: an operator gives the account another, or takes the files out.
 fn adopters(
     entropy: &dyn Entropy,
-    key: &MasterKey,
+    key: &Keys,
     name: &AccountName,
     account: AccountId,
     strangers: &BTreeMap<SubAccountId, Stranger>,

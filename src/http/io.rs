@@ -118,6 +118,7 @@ impl Traffic {
             began,
             served: AtomicBool::new(false),
             rests: AtomicBool::new(false),
+            two_lengths: AtomicBool::new(false),
             task: AtomicWaker::new(),
         };
         traffic.fell_quiet();

@@ -154,18 +154,7 @@ impl Store {
             Threads::Own => Hasher::start().doing(|| "start the hashing thread".to_owned())?,
             Threads::Callers => Hasher::by_callers(),
         };
-        Ok(Self {
-            db,
-            volumes,
-            catalog,
-            queue,
-            hasher,
-            bells,
-            keys,
-            recovery,
-            spare,
-            _locks: (lock, disks_taken),
-        })
+        Ok(Self { db, volumes, catalog, queue, hasher, bells, keys, recovery, spare, _locks: (lock, disks_taken) })
     }
 
     /// The state of the index after the last commit.

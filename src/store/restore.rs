@@ -24,12 +24,16 @@ use super::recovery::{Beginning, RebuildReport, Strangers};
 use super::{Options, Store, snapshot};
 use crate::domain::{BucketId, SubAccountId, Timestamp};
 use crate::store::codec::Decoder;
-use crate::vault::MasterKey;
+use crate::vault::Keys;
 use crate::world::overlay::Overlay;
 use crate::world::{Disk, World};
 
 /// What is put back beside the index, where the backup has it.
 const BESIDE: [&str; 2] = ["books.redb", "master.key"];
+
+fn place_of(options: &Options, name: &str) -> PathBuf {
+    if name == "master.key" { options.master_key.clone() } else { options.data_dir.join(name) }
+}
 
 /// Files of an owner whom the journal does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +45,7 @@ pub struct Stranger {
 }
 
 /// Makes accounts and sub-accounts for owners that nobody knows; the number is free for an account's id.
-pub type Adopt<'a> = &'a mut dyn FnMut(&MasterKey, u64, &BTreeMap<SubAccountId, Stranger>) -> Vec<Event>;
+pub type Adopt<'a> = &'a mut dyn FnMut(&Keys, u64, &BTreeMap<SubAccountId, Stranger>) -> Vec<Event>;
 
 /// A backup that was verified.
 pub struct Backup<'a> {
@@ -94,10 +98,10 @@ impl Store {
         for name in BESIDE {
             let from = backup.dir.join(name);
             if file_exists(disk, &from)? {
-                copy_file(disk, &from, &options.data_dir.join(name))?;
+                copy_file(disk, &from, &place_of(options, name))?;
             }
         }
-        let key = super::load_master_key(world, &layout)?;
+        let key = super::load_keys(world, &layout)?;
         for dir in layout.volumes.iter().chain([&layout.journal]) {
             disk.create_dir_all(dir).doing(|| format!("make {}", dir.display()))?;
         }
@@ -166,7 +170,7 @@ fn clear_the_place(
 ) -> Result<(), StoreError> {
     let disk = &*world.disk;
     let mut in_the_way = Vec::new();
-    let beside = BESIDE.map(|name| (options.data_dir.join(name), backup.dir.join(name)));
+    let beside = BESIDE.map(|name| (place_of(options, name), backup.dir.join(name)));
     for (path, source) in beside {
         // What the backup has not is not in its way.
         if file_exists(disk, &source)? && file_exists(disk, &path)? {

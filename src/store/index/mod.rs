@@ -19,7 +19,7 @@ use super::volume::RoomMark;
 use super::volume::record::Extent;
 use crate::domain::{AlertId, BucketId, Media, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId, VolumeId};
 use crate::world::Disk;
-use crate::world::paged::{Paged, is_sound};
+use crate::world::paged::Paged;
 
 /// Version of every on-disk format together, as `status` shows it. 2: own buckets.
 pub const FORMAT: u32 = 2;
