@@ -137,7 +137,8 @@ pub(super) fn bar(label: &str, parts: &[Part<'_>], whole: u64) -> Html {
 
 /// Text that is safe in markup and in attributes.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 // === what views hold ===

@@ -94,11 +94,18 @@ impl Form {
                 State::Preamble => {
                     let delimiter = self.delimiter.clone();
                     let Some(at) = self.find(&delimiter) else { return self.wait(HEAD_BYTES_MAX) };
+                    // As if it had come byte by byte: what is too long is so however it is cut.
+                    if at > HEAD_BYTES_MAX {
+                        return Err(BadForm::TooLarge);
+                    }
                     self.take(at + delimiter.len());
                     self.state = State::Delimited;
                 }
                 State::Delimited => {
                     let Some(at) = self.find(b"\r\n") else { return self.wait(HEAD_BYTES_MAX) };
+                    if at > HEAD_BYTES_MAX {
+                        return Err(BadForm::TooLarge);
+                    }
                     let rest = self.take(at);
                     // `--` is the end of a form, and there was no file. Else: nothing but padding.
                     if !rest.iter().all(|b| matches!(b, b' ' | b'\t')) {

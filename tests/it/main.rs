@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, though clippy sees only what #[test] marks")]
 
 mod api;
+mod fuzz;
 mod planes;
 mod security;
 mod service;

@@ -274,8 +274,17 @@ fn files() -> Vec<(String, String)> {
             let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
             let last = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                let not_ours = [".git", ".cache", "target", "node_modules", "__pycache__", "data"].contains(&&*name)
-                    || ["node_modules", "__pycache__"].contains(&&*last);
+                let made = [
+                    ".git",
+                    ".cache",
+                    "target",
+                    "node_modules",
+                    "__pycache__",
+                    "data",
+                    "fuzz/target",
+                    "fuzz/artifacts",
+                ];
+                let not_ours = made.contains(&&*name) || ["node_modules", "__pycache__"].contains(&&*last);
                 if !not_ours && !path.is_symlink() {
                     to_see.push(path);
                 }

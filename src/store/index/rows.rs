@@ -387,7 +387,7 @@ impl Row for Stats {
     }
 
     fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
+        let row = Self {
             files: [input.u64()?, input.u64()?],
             bytes: [input.u64()?, input.u64()?],
             locked_files: input.u64()?,
@@ -398,7 +398,10 @@ impl Row for Stats {
             nearly_full: episode(input)?,
             overwrites: input.u64()?,
             last_upload: input.option(timestamp)?,
-        })
+        };
+        // No disk holds so much: what cannot be added up was not counted.
+        let sums = row.bytes.into_iter().chain([row.parts_bytes, row.locked_bytes]).try_fold(0, u64::checked_add);
+        if sums.is_some() { Ok(row) } else { Err(Malformed(Self::WHAT)) }
     }
 }
 
@@ -416,6 +419,9 @@ impl Row for ObjectRow {
 
     fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let flags = input.u8()?;
+        if flags & !7 != 0 {
+            return Err(Malformed(Self::WHAT));
+        }
         let lock = |bit: u8| if flags & bit == 0 { Lock::Open } else { Lock::Locked };
         Ok(Self {
             lock: lock(1),
@@ -582,6 +588,7 @@ impl Row for TrashRow {
     fn read(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
         let volume = crate::domain::VolumeId::new(input.u32()?);
         let extent = Extent { volume, offset: input.u64()?, len: input.u64()? };
+        extent.offset.checked_add(extent.len).ok_or(Malformed(Self::WHAT))?;
         Ok(Self { extent, id: ObjectId::new(input.u64()?) })
     }
 }

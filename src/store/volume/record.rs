@@ -276,17 +276,28 @@ impl Place {
         self.offset + u64::from(self.header_len)
     }
 
+    /// Itself, where it ends at a number; nobody may count on past that.
+    fn ending_somewhere(self) -> Result<Self, Malformed> {
+        let payload = self.payload_len.checked_next_multiple_of(SECTOR);
+        let len = payload.and_then(|payload| payload.checked_add(self.header_len.into()));
+        match len.and_then(|len| len.checked_add(self.offset)) {
+            Some(_) => Ok(self),
+            None => Err(Malformed("place of a record: it has no end")),
+        }
+    }
+
     pub fn encode(&self, out: &mut Encoder) {
         out.u32(self.volume.get()).u64(self.offset).u32(self.header_len).u64(self.payload_len);
     }
 
     pub fn decode(input: &mut Decoder<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
+        let place = Self {
             volume: VolumeId::new(input.u32()?),
             offset: input.u64()?,
             header_len: input.u32()?,
             payload_len: input.u64()?,
-        })
+        };
+        place.ending_somewhere()
     }
 }
 
@@ -495,6 +506,7 @@ impl Header {
         if blocks.len() as u64 != payload_len.div_ceil(BLOCK) {
             return Err(Malformed("record header: it has not as many checksums as blocks"));
         }
+        Place { volume, offset, header_len, payload_len }.ending_somewhere()?;
         Ok(Self {
             version,
             kind,
