@@ -239,7 +239,7 @@ mod tests {
         let mut spare = Spare::new(&listener);
         assert!(spare.0.is_some());
         while client.try_read(&mut [0; 8]).is_err() {
-            spare.turn_away(&listener);
+            spare.turn_away(&listener, &Limits::default());
             tokio::task::yield_now().await;
         }
         assert_eq!(client.read(&mut [0; 8]).await.unwrap_or(0), 0);

@@ -138,7 +138,7 @@ impl Rig {
     /// The account's administration key, by a request that it has signed.
     pub fn administrator(&self, engine: &Engine) -> Result<Caller> {
         let (access_key, secret) = self.admin.as_ref().expect("the account has a key");
-        let credential = engine.credential(access_key.as_str())?.expect("the administration key is known");
+        let credential = engine.credential(access_key.as_str(), None)?.expect("the administration key is known");
         let now = engine.now();
         let to_sign = ToSign {
             method: "GET",
