@@ -112,7 +112,7 @@ impl Engine {
         // A key that is exchanged meanwhile would leave secrets that neither file opens alone.
         let _no_exchange = self.inner.exchanging.lock().await;
         if self.inner.store.keys.old_id().is_some() {
-            return Err(Error::Broken("the master key is being exchanged; take the backup when that is done".into()));
+            return Err(Error::Busy("the master key is being exchanged"));
         }
         let entry = serde_json::to_vec(&entry).map_err(|error| Error::Broken(error.to_string().into()))?;
         let last_event = self.change(false, move |_| Ok(vec![Event::Audit { entry }])).await?;

@@ -31,10 +31,6 @@ use crate::world::{Disk, World};
 /// What is put back beside the index, where the backup has it.
 const BESIDE: [&str; 2] = ["books.redb", "master.key"];
 
-fn place_of(options: &Options, name: &str) -> PathBuf {
-    if name == "master.key" { options.master_key.clone() } else { options.data_dir.join(name) }
-}
-
 /// Files of an owner whom the journal does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stranger {
@@ -97,8 +93,11 @@ impl Store {
         clear_the_place(world, &layout, options, backup, &mut done)?;
         for name in BESIDE {
             let from = backup.dir.join(name);
-            if file_exists(disk, &from)? {
-                copy_file(disk, &from, &place_of(options, name))?;
+            let key = name == "master.key";
+            let to = if key { layout.master_key.clone() } else { options.data_dir.join(name) };
+            // A key that lies elsewhere was not lost with the data directory, and may be newer than the backup's.
+            if file_exists(disk, &from)? && !(key && file_exists(disk, &to)?) {
+                copy_file(disk, &from, &to)?;
             }
         }
         let key = super::load_keys(world, &layout)?;
@@ -170,7 +169,7 @@ fn clear_the_place(
 ) -> Result<(), StoreError> {
     let disk = &*world.disk;
     let mut in_the_way = Vec::new();
-    let beside = BESIDE.map(|name| (place_of(options, name), backup.dir.join(name)));
+    let beside = BESIDE.map(|name| (options.data_dir.join(name), backup.dir.join(name)));
     for (path, source) in beside {
         // What the backup has not is not in its way.
         if file_exists(disk, &source)? && file_exists(disk, &path)? {

@@ -1,5 +1,5 @@
 //! Guessing is slowed down: of access keys on S3, of accounts' passwords and secret keys over SOAP, of passwords and
-//! codes on the portals. Decision 15 says who waits, who never does, and why.
+//! codes on the portals. Decision 16 says who waits, who never does, and why.
 //!
 //! What fails is counted by key and place (`table`), and by place; what was right is remembered (`proofs`), so that a
 //! request whose signature is right costs a hash and one look into memory, and no lock. Both are of a fixed size. The
