@@ -55,6 +55,13 @@ impl Source {
         self.file.clone().or_else(|| default.exists().then(|| default.to_owned()))
     }
 
+    /// The same, with nothing written to the disks.
+    #[must_use]
+    pub fn in_salvage_mode(mut self) -> Self {
+        self.sets.push("storage.salvage=true".to_owned());
+        self
+    }
+
     /// Reads and checks.
     pub fn load(&self) -> Result<Config, BadSource> {
         let file = match self.path() {
@@ -78,7 +85,7 @@ pub async fn open_closed(config: &Config) -> Result<(Engine, Router), engine::Er
     let urls = address::public_urls(config, config.s3.listen, config.soap.listen);
     let (engine_urls, engine_config) = (urls.clone(), config.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        seam::open(crate::world::os::world(), &engine_config, engine_urls, seam::courier())
+        seam::open(crate::world::os::world(), &engine_config, engine_urls, seam::courier(), None)
     });
     let engine = opened.await.map_err(|error| engine::Error::Broken(error.to_string().into()))??;
     let told = move || -> Urls { urls.clone() };

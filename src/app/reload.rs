@@ -12,12 +12,15 @@ use crate::http::LiveRouter;
 use crate::telemetry::LogLevel;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
-const NEED_RESTART: [&str; 12] = [
+const NEED_RESTART: [&str; 15] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
     "storage.volume_size",
     "storage.index_cache",
+    "storage.offline",
+    "storage.read_only",
+    "storage.salvage",
     "s3.listen",
     "soap.listen",
     "portal.listen",
@@ -84,6 +87,9 @@ fn keep_fixed(old: &Config, mut new: Config) -> Config {
     new.storage.volumes.clone_from(&old.storage.volumes);
     new.storage.volume_size = old.storage.volume_size;
     new.storage.index_cache = old.storage.index_cache;
+    new.storage.offline.clone_from(&old.storage.offline);
+    new.storage.read_only.clone_from(&old.storage.read_only);
+    new.storage.salvage = old.storage.salvage;
     new.s3.listen = old.s3.listen;
     new.soap.listen = old.soap.listen;
     new.portal.listen = old.portal.listen;
@@ -105,6 +111,7 @@ mod tests {
             "shutdown_grace=1s",
             "storage.data_dir=x",
             "storage.volumes=y",
+            "storage.salvage=true",
             "storage.volume_size=8MiB",
             "storage.index_cache=1MiB",
             "s3.listen=127.0.0.1:1",

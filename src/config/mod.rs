@@ -15,6 +15,7 @@ mod value;
 
 pub use file::{Problem, Problems, Written, parse};
 pub use show::{changed, to_json, to_toml};
+pub use value::size;
 
 /// Free space on a disk that uploads may not touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,12 @@ pub struct Storage {
     pub index_cache: u64,
     /// Bytes a second that the background scrub reads; 0 switches it off.
     pub scrub_rate: u64,
+    /// Directories among `volumes` whose disk is dead: nothing of them is opened.
+    pub offline: Vec<PathBuf>,
+    /// Directories among `volumes` whose disk fails: they are read, and nothing is written there.
+    pub read_only: Vec<PathBuf>,
+    /// Opens the store to be read alone; nothing is written.
+    pub salvage: bool,
 }
 
 /// `[s3]`

@@ -10,7 +10,8 @@ use crate::domain::{RetrySchedule, Rules};
 fn entries(config: &Config) -> Vec<(&'static str, Value)> {
     // Taken apart without `..`, so that a new field does not compile until it is shown.
     let Config { storage, s3, soap, portal, metrics_listen, space, alerts, zone_minutes, shutdown_grace, log } = config;
-    let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate } = storage;
+    let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate, offline, read_only, salvage } =
+        storage;
     let S3 {
         listen,
         public_url,
@@ -42,6 +43,9 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("storage.volume_size", json!(show_size(*volume_size))),
         ("storage.index_cache", json!(show_size(*index_cache))),
         ("storage.scrub_rate", json!(show_size(*scrub_rate))),
+        ("storage.offline", json!(offline.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>())),
+        ("storage.read_only", json!(read_only.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>())),
+        ("storage.salvage", json!(salvage)),
         ("s3.listen", json!(listen.to_string())),
         ("s3.public_url", json!(public_url)),
         ("s3.domain", json!(domain)),

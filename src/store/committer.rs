@@ -195,6 +195,7 @@ impl Committer {
             volume.sync()?;
         }
         txn.commit()?;
+        self.bells.acknowledged.store(self.seq, Ordering::Release);
         for (reservation, used) in group.keeps.drain(..) {
             reservation.keep(used);
         }
