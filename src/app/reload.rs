@@ -110,7 +110,9 @@ mod tests {
         let sets = [
             "shutdown_grace=1s",
             "storage.data_dir=x",
-            "storage.volumes=y",
+            "storage.volumes=[\"y\", \"z\"]",
+            "storage.offline=[\"z\"]",
+            "storage.read_only=[\"z\"]",
             "storage.salvage=true",
             "storage.volume_size=8MiB",
             "storage.index_cache=1MiB",
