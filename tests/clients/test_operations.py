@@ -1,14 +1,14 @@
 """docs/operations.md: each failure is made, and each command of the page is run as it stands there."""
 
+import csv
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-import boto3
 import pytest
 import requests
 from botocore.exceptions import ClientError
@@ -106,14 +106,14 @@ class Machine:
         return log.read_text(errors="replace")[-3000:] if log.exists() else ""
 
     def listen(self):
-        import json
-
-        return json.loads((self.home / "v" / "listen.json").read_text())
+        """Where it listens; where it could not write that down, where it did before."""
+        listen = self.home / "v" / "listen.json"
+        if listen.exists():
+            self.listened = json.loads(listen.read_text())
+        return self.listened
 
     def fill(self, files=12):
         """An account, a camera, and some files of hers; what was uploaded."""
-        import json
-
         self.shell("systemctl start kandian")
         self.shell("kandian account open jiangsu --space 500 --password Pass-word1")
         # The account's own key and bucket: no SOAP is needed here.
@@ -213,7 +213,6 @@ def test_salvage_mode_serves_reads_and_refuses_changes(machine):
     assert said.startswith("SALVAGE MODE")
     machine.all_there()
     assert code_of(lambda: machine.put("no", b"no")) == ("ServiceUnavailable", 503)
-    machine.files.pop("no", None)
     assert readyz(machine).status_code == 503 and "salvage" in readyz(machine).text
     metrics = requests.get(f"http://{machine.listen()['metrics']}/metrics", timeout=10).text
     assert "\nkandian_salvage 1" in metrics
@@ -228,16 +227,21 @@ def test_a_sync_that_fails_takes_the_running_box_into_salvage_mode(machine):
     assert built.returncode == 0, built.stderr
     machine.env |= {"LD_PRELOAD": str(library), "FAILING": str(flag)}
     machine.fill()
-    address = machine.listen()["s3"]
+    machine.listen()
     flag.touch()
     with pytest.raises(Exception):
         machine.put("no", b"no")
-    machine.files.pop("no", None)
-    eventually(lambda: (machine.home / "v/listen.json").exists() and readyz(machine).text.startswith("salvage"), 30, what=machine.log)
-    assert machine.listen()["s3"] == address
+
+    def salvaged():
+        try:
+            return readyz(machine).text.startswith("salvage")
+        except requests.ConnectionError:
+            return False
+
+    # At the same addresses: it could not write down others.
+    eventually(salvaged, 30, what=machine.log)
     machine.all_there()
     assert code_of(lambda: machine.put("no", b"no")) == ("ServiceUnavailable", 503)
-    machine.files.pop("no", None)
     flag.unlink()
     machine.shell("systemctl restart kandian")
     machine.put("again", b"again")
@@ -322,8 +326,6 @@ def test_lost_books_and_a_lost_key_come_back_from_a_backup(machine):
 
 
 def test_the_volumes_of_a_dead_box_are_extracted(machine):
-    import csv
-
     machine.fill()
     machine.put("../../escaped", b"never above")
     machine.kill()
