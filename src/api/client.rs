@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 use super::types::{
     Acknowledge, AddUser, ChangePassword, ChooseFiles, Comment, ModifyAccount, ModifySubAccount, ModifyUser,
-    NameCamera, OpenAccount, OpenSubAccount, TestAlert,
+    NameCamera, OpenAccount, OpenSubAccount, Scrub, TestAlert,
 };
 
 /// Asks the control API. Both ways give the same answers: a command is an API call.
@@ -223,8 +223,8 @@ impl Client {
     }
 
     /// `POST /api/v1/scrub`
-    pub async fn scrub(&self) -> Answer {
-        self.call(Method::POST, "/scrub", None::<&()>).await
+    pub async fn scrub(&self, scrub: &Scrub) -> Answer {
+        self.call(Method::POST, "/scrub", Some(scrub)).await
     }
 
     /// `GET /api/v1/key`

@@ -23,5 +23,5 @@ pub use routes::{Control, Reload, portal_router, router};
 pub use types::{
     Acknowledge, AddUser, AuditRow, CertificateView, ChangePassword, ChooseFiles, Comment, DeleteChosen, KeyPair,
     LockFiles, ModifyAccount, ModifyCallback, ModifySubAccount, ModifyUser, NameCamera, OncePassword, OpenAccount,
-    OpenSubAccount, OpenedAccount, ReloadReport, TakeBackup, TestAlert, Urls,
+    OpenSubAccount, OpenedAccount, ReloadReport, Scrub, TakeBackup, TestAlert, Urls,
 };

@@ -70,6 +70,9 @@ impl From<Error> for No {
             Error::NoRoom => {
                 Self { status: StatusCode::INSUFFICIENT_STORAGE, code: "disk_full", message: error.to_string() }
             }
+            Error::Unavailable(_) => {
+                Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "unavailable", message: error.to_string() }
+            }
             // The caller is the operator: what broke is theirs to know.
             Error::Broken(_) => {
                 tracing::error!(%error, "a control request broke");

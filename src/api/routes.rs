@@ -17,7 +17,7 @@ use super::refusal::{No, json_response};
 use super::table;
 use super::types::{
     AuditRow, CertificateView, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount,
-    OpenedAccount, ReloadReport, StatusView, TakeBackup, Urls,
+    OpenedAccount, ReloadReport, Scrub, StatusView, TakeBackup, Urls,
 };
 use crate::domain::ids::BadName;
 use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account};
@@ -276,8 +276,10 @@ pub(super) async fn check(State(control): State<Control>, By(caller): By) -> Ans
     ok(&control.engine.check(&caller).await?)
 }
 
-pub(super) async fn scrub(State(control): State<Control>, By(caller): By) -> Answered {
-    ok(&control.engine.scrub(&caller).await?)
+pub(super) async fn scrub(State(control): State<Control>, By(caller): By, body: Bytes) -> Answered {
+    // Without a body as it was before there was a pace.
+    let asked: Option<Scrub> = if body.is_empty() { None } else { read(&body)? };
+    ok(&control.engine.scrub_at(&caller, asked.unwrap_or_default().rate).await?)
 }
 
 pub(super) async fn master_key(State(control): State<Control>, By(caller): By) -> Answered {

@@ -879,7 +879,8 @@ pub(super) fn table() -> Vec<Route> {
             role(Action::Operate),
             "read everything, verify every checksum",
             routes::scrub,
-        ),
+        )
+        .takes(&[("rate", "integer?", "bytes a second at most; 0, or absent: no limit")]),
         Route::new(
             get,
             "/api/v1/key",

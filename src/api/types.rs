@@ -441,3 +441,12 @@ pub struct TakeBackup {
     /// Whether the master key goes along.
     pub master_key: bool,
 }
+
+/// `POST /api/v1/scrub`
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scrub {
+    /// Bytes a second at most; 0 is no limit.
+    #[serde(default)]
+    pub rate: u64,
+}

@@ -58,6 +58,13 @@ impl Source {
         self.file.clone().or_else(|| default.exists().then(|| default.to_owned()))
     }
 
+    /// The same, with nothing written to the disks.
+    #[must_use]
+    pub fn in_salvage_mode(mut self) -> Self {
+        self.sets.push("storage.salvage=true".to_owned());
+        self
+    }
+
     /// Reads and checks. The certificates that it names are the server's to read: a command beside it does without.
     pub fn load(&self) -> Result<Config, BadSource> {
         self.load_with_places().map(|(config, _)| config)
@@ -104,7 +111,7 @@ pub async fn open_closed(config: &Config) -> Result<(Engine, Router), engine::Er
         // Nothing is delivered from a closed store but a test that somebody asks for.
         let trust = crate::tls::Trust::of_system_and(engine_config.alerts.ca.as_deref());
         let trust = trust.map_err(|bad| engine::Error::Broken(bad.to_string().into()))?;
-        seam::open(crate::world::os::world(), &engine_config, engine_urls, Arc::new(seam::courier(trust)))
+        seam::open(crate::world::os::world(), &engine_config, engine_urls, Arc::new(seam::courier(trust)), None)
     });
     let engine = opened.await.map_err(|error| engine::Error::Broken(error.to_string().into()))??;
     let told = move || -> Urls { urls.clone() };

@@ -26,15 +26,25 @@ pub(super) struct Health {
 
 /// `/metrics`, `/healthz` and `/readyz`.
 pub(super) fn monitoring(health: Health) -> Router {
-    let ready = Arc::clone(&health.ready);
+    let (ready, engine) = (Arc::clone(&health.ready), Arc::clone(&health.engine));
     Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async move || readiness(ready.load(Ordering::Acquire))))
+        .route(
+            "/readyz",
+            get(async move || {
+                let reads_only = engine.get().is_some_and(|engine| engine.salvage().is_some());
+                readiness(ready.load(Ordering::Acquire), reads_only)
+            }),
+        )
         .route("/metrics", get(async move || metrics(&health).await))
 }
 
-fn readiness(ready: bool) -> (StatusCode, &'static str) {
-    if ready { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+fn readiness(ready: bool, reads_only: bool) -> (StatusCode, &'static str) {
+    match (ready, reads_only) {
+        (true, false) => (StatusCode::OK, "ready\n"),
+        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "salvage mode: reads are served, writes are refused\n"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    }
 }
 
 async fn metrics(health: &Health) -> Response<Body> {
@@ -69,6 +79,33 @@ fn gauges(status: &Status) -> Vec<(&'static str, &'static str, String, f64)> {
             "Requests not looked at because too much from there was wrong.",
             none(),
             status.refused_guesses as f64,
+        ),
+        (
+            "kandian_scrub_damaged",
+            "Damaged files in the scrub's last pass that came through, and in the one under way.",
+            none(),
+            {
+                let last = status.scrub.last.map_or(0, |pass| pass.damaged);
+                last.max(status.scrub.now.damaged) as f64
+            },
+        ),
+        (
+            "kandian_scrub_pass_bytes",
+            "Bytes read in the scrub's pass under way.",
+            none(),
+            status.scrub.now.bytes as f64,
+        ),
+        (
+            "kandian_scrub_last_pass_seconds",
+            "When the scrub last came through all files, seconds since 1970; 0: never.",
+            none(),
+            status.scrub.last.and_then(|pass| pass.ended_ms).map_or(0.0, |ended| ended as f64 / 1000.0),
+        ),
+        (
+            "kandian_salvage",
+            "1 where the box only reads: a disk fails, or it was asked for.",
+            none(),
+            f64::from(u8::from(status.salvage.is_some())),
         ),
     ];
     let taken = if status.no_room.is_some() { 0.0 } else { 1.0 };

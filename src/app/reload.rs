@@ -16,13 +16,16 @@ use crate::tls::Trust;
 use crate::world::World;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
-const NEED_RESTART: [&str; 14] = [
+const NEED_RESTART: [&str; 17] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
     "storage.volume_size",
     "storage.index_cache",
     "storage.master_key",
+    "storage.offline",
+    "storage.read_only",
+    "storage.salvage",
     "s3.listen",
     "s3.max_connections",
     "soap.listen",
@@ -144,6 +147,9 @@ fn keep_fixed(old: &Config, mut new: Config) -> Config {
     new.storage.volume_size = old.storage.volume_size;
     new.storage.index_cache = old.storage.index_cache;
     new.storage.master_key.clone_from(&old.storage.master_key);
+    new.storage.offline.clone_from(&old.storage.offline);
+    new.storage.read_only.clone_from(&old.storage.read_only);
+    new.storage.salvage = old.storage.salvage;
     new.s3.listen = old.s3.listen;
     new.s3.max_connections = old.s3.max_connections;
     new.soap.listen = old.soap.listen;
@@ -165,7 +171,10 @@ mod tests {
         let sets = [
             "shutdown_grace=1s",
             "storage.data_dir=x",
-            "storage.volumes=y",
+            "storage.volumes=[\"y\", \"z\"]",
+            "storage.offline=[\"z\"]",
+            "storage.read_only=[\"z\"]",
+            "storage.salvage=true",
             "storage.volume_size=8MiB",
             "storage.index_cache=1MiB",
             "s3.listen=127.0.0.1:1",

@@ -22,8 +22,14 @@ pub(super) fn courier(trust: Trust) -> SoapCourier {
 }
 
 /// Opens the engine. Blocks.
-pub(super) fn open(world: World, config: &Config, urls: Urls, courier: Arc<dyn Courier>) -> Result<Engine, Error> {
-    Engine::open(world, config, public(urls), courier)
+pub(super) fn open(
+    world: World,
+    config: &Config,
+    urls: Urls,
+    courier: Arc<dyn Courier>,
+    acknowledged: Option<u64>,
+) -> Result<Engine, Error> {
+    Engine::open_after(world, config, public(urls), courier, acknowledged)
 }
 
 /// Tells callers other addresses from now on.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -80,17 +80,71 @@ struct Listeners {
     metrics: TcpListener,
 }
 
-/// Runs the appliance until it is told to stop, or the store stops.
+/// How a stretch of serving ended.
+enum Ended {
+    /// As it was told to.
+    Told,
+    /// The store has stopped after a failure; it was served at these addresses, these disks have failed, and this is the last
+    /// sequence that it acknowledged.
+    Failed { at: Listening, disks: Vec<PathBuf>, acknowledged: u64 },
+}
+
+/// Runs the appliance until it is told to stop. Where the store stops after a failure, what can be read is served on, at
+/// the same addresses, from a store that is opened anew and writes nothing.
 pub async fn serve_until(
-    config: Config,
-    source: Source,
+    mut config: Config,
+    mut source: Source,
     log: LogLevel,
     mut told: mpsc::Receiver<Stop>,
 ) -> Result<(), String> {
+    let mut last = None;
+    loop {
+        let once = serve_once(config.clone(), source.clone(), log.clone(), &mut told, last).await?;
+        let Ended::Failed { at, disks, acknowledged } = once else { return Ok(()) };
+        last = Some(acknowledged);
+        if let Some(read_only) = without(&config, &disks) {
+            tracing::error!(?disks, "a disk fails: the others go on; its files are read, and nothing is written to it");
+            config.storage.read_only = read_only;
+        } else {
+            tracing::error!(
+                "a disk fails: the appliance goes on in salvage mode, which serves reads and refuses changes"
+            );
+            source = source.in_salvage_mode();
+            config.storage.salvage = true;
+        }
+        config.s3.listen = at.s3;
+        config.soap.listen = at.soap;
+        config.portal.listen = at.portal;
+        config.metrics_listen = at.metrics;
+    }
+}
+
+/// Which disks are to be read alone now that these have failed; `None` where the rest cannot go on without them: the
+/// first has the journal, and it may be the index that could not be written.
+fn without(config: &Config, failed: &[PathBuf]) -> Option<Vec<PathBuf>> {
+    let storage = &config.storage;
+    let is_new = |dir: &PathBuf| !storage.read_only.contains(dir) && storage.volumes.first() != Some(dir);
+    if storage.salvage || failed.is_empty() || !failed.iter().all(is_new) {
+        return None;
+    }
+    let all: Vec<PathBuf> = storage.read_only.iter().chain(failed).cloned().collect();
+    let well = |dir: &PathBuf| !all.contains(dir) && !storage.offline.contains(dir);
+    storage.volumes.iter().any(well).then_some(all)
+}
+
+async fn serve_once(
+    config: Config,
+    source: Source,
+    log: LogLevel,
+    told: &mut mpsc::Receiver<Stop>,
+    last: Option<u64>,
+) -> Result<Ended, String> {
     let world = world();
     let data_dir = config.storage.data_dir.clone();
     let in_data = |what: &str, error: io::Error| format!("{what} in {}: {error}", data_dir.display());
-    world.disk.create_dir_all(&data_dir).map_err(|error| in_data("cannot make the data directory", error))?;
+    if !config.storage.salvage {
+        world.disk.create_dir_all(&data_dir).map_err(|error| in_data("cannot make the data directory", error))?;
+    }
     let socket = control_socket(&config);
     if UnixStream::connect(&socket).await.is_ok() {
         return Err(format!("a server is running on {} already", data_dir.display()));
@@ -129,7 +183,8 @@ pub async fn serve_until(
     let (open_world, open_config, open_urls) = (world.clone(), config.clone(), urls.clone());
     let courier = seam::courier(trust);
     let delivers = Arc::new(courier.clone());
-    let opened = tokio::task::spawn_blocking(move || seam::open(open_world, &open_config, open_urls, delivers)).await;
+    let opened =
+        tokio::task::spawn_blocking(move || seam::open(open_world, &open_config, open_urls, delivers, last)).await;
     let engine = match opened {
         Ok(Ok(engine)) => engine,
         Ok(Err(error)) => return Err(format!("cannot open the store in {}: {error}", data_dir.display())),
@@ -137,8 +192,17 @@ pub async fn serve_until(
     };
     // From here on the data directory is ours: what a crash left behind can go.
     let announced = listen_json(&data_dir);
-    take_back(&*world.disk, &announced).map_err(|error| in_data("cannot remove listen.json", error))?;
-    let operators = bind_control(&socket).map_err(|error| in_data("cannot make the control socket", error))?;
+    let salvaging = config.storage.salvage;
+    let removed = take_back(&*world.disk, &announced);
+    // A disk that takes no writes takes no socket: then there are no commands, and everything else goes on.
+    let operators = match removed.and_then(|()| bind_control(&socket)) {
+        Ok(operators) => Some(operators),
+        Err(error) if salvaging => {
+            tracing::warn!(%error, "no control socket: commands find this server not running");
+            None
+        }
+        Err(error) => return Err(in_data("cannot make the control socket", error)),
+    };
     let _ = health.engine.set(engine.clone());
     engine.start();
 
@@ -179,20 +243,27 @@ pub async fn serve_until(
         Arc::clone(&metrics.portal),
         drain.clone(),
     ));
-    planes.spawn(serve_plane(
-        operators,
-        api::router(control(&live)),
-        limits(shares.control),
-        Arc::clone(&metrics.control),
-        drain.clone(),
-    ));
+    if let Some(operators) = operators {
+        let router = api::router(control(&live));
+        planes.spawn(serve_plane(
+            operators,
+            router,
+            limits(shares.control),
+            Arc::clone(&metrics.control),
+            drain.clone(),
+        ));
+    }
     planes.close();
-    announce(engine.disk(), &data_dir, &at).map_err(|error| in_data("cannot write listen.json", error))?;
+    match announce(if salvaging { &*world.disk } else { engine.disk() }, &data_dir, &at) {
+        Err(error) if salvaging => tracing::warn!(%error, "no listen.json"),
+        announced => announced.map_err(|error| in_data("cannot write listen.json", error))?,
+    }
     health.ready.store(true, Ordering::Release);
     say(at, &live, setup_code.as_deref());
     notify::tell(notify::READY);
 
-    let outcome = run(&live, &engine, &mut told).await;
+    let as_told = run(&live, &engine, told).await;
+    let (disks, acknowledged) = (engine.failing_disks(), engine.acknowledged());
 
     tracing::info!("stopping");
     notify::tell(notify::STOPPING);
@@ -203,8 +274,12 @@ pub async fn serve_until(
     seam::close(&engine).await;
     end.cancel();
     let _ = monitor.await;
+    if !as_told {
+        // Where the disk fails, it may be this that cannot be done either.
+        return Ok(Ended::Failed { at, disks, acknowledged });
+    }
     removed.map_err(|error| in_data("cannot remove listen.json", error))?;
-    outcome
+    Ok(Ended::Told)
 }
 
 /// How often certificates are looked at: a box whose clock was wrong at its start has a good one soon after.
@@ -224,8 +299,8 @@ fn load_certificates(
     Ok((shown, brought.trust))
 }
 
-/// Until the end; `Err` where the store has stopped.
-async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Receiver<Stop>) -> Result<(), String> {
+/// Until it is told to end; `false` where the store has stopped.
+async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Receiver<Stop>) -> bool {
     let mut hourly = tokio::time::interval(CERTIFICATES_EVERY);
     let mut hours = 0u64;
     let watched = notify::alive_every();
@@ -242,7 +317,7 @@ async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Recei
             }
             reason = engine.failed() => {
                 tracing::error!(reason, "the store has stopped");
-                return Err("the store has stopped after an I/O error; the log says which".to_owned());
+                return false;
             }
             stop = told.recv() => match stop {
                 Some(Stop::Reload) => {
@@ -250,7 +325,7 @@ async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Recei
                         tracing::error!(problems, "the configuration was not reloaded; nothing has changed");
                     }
                 }
-                Some(Stop::Drain) | None => return Ok(()),
+                Some(Stop::Drain) | None => return true,
             },
         }
     }

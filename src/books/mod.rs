@@ -32,6 +32,9 @@ pub enum BooksError {
     /// The disk, or the database on it.
     #[error("the books: {0}")]
     Broken(String),
+    /// The box is in salvage mode, and this would be lost with it.
+    #[error("the books are only read in salvage mode")]
+    Frozen,
     /// A file of a newer release, or of something else.
     #[error("{0}")]
     Unusable(String),
@@ -41,11 +44,17 @@ pub enum BooksError {
 #[derive(Debug)]
 pub struct Books {
     db: Database,
+    /// Nothing is changed but what is to be forgotten at the end anyway.
+    frozen: bool,
 }
+
+/// What is changed in frozen books too, in memory: who signs in and who guesses.
+const PASSING: [&str; 3] = ["sessions", "guesses", "setup"];
 
 /// One change under way: all of it is written, or nothing.
 pub struct Changes {
     txn: WriteTransaction,
+    frozen: bool,
 }
 
 fn broken(error: impl std::fmt::Display) -> BooksError {
@@ -75,7 +84,7 @@ impl Books {
                 path.display()
             )));
         }
-        let books = Self { db: database(file)? };
+        let books = Self { db: database(file)?, frozen: false };
         let format = books.raw(META, FORMAT_KEY)?.and_then(|raw| Some(u32::from_be_bytes(raw.try_into().ok()?)));
         match format {
             Some(FORMAT) => Ok(books),
@@ -85,6 +94,22 @@ impl Books {
             ))),
             None => Err(BooksError::Unusable(format!("{} has no format; restore it from a backup", path.display()))),
         }
+    }
+
+    /// Opens the books to be read; begins empty ones where they cannot be. The disk forgets what is written.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn salvage(disk: &dyn Disk, data_dir: &Path) -> Result<Self, BooksError> {
+        let books = match Self::open(disk, data_dir) {
+            Ok(books) => books,
+            Err(error) => {
+                tracing::error!(%error, "the books cannot be read; the portals begin with empty ones");
+                let _ = disk.remove(&data_dir.join("books.redb"));
+                Self::open(disk, data_dir)?
+            }
+        };
+        Ok(Self { frozen: true, ..books })
     }
 
     /// New books, under their name only when they are whole.
@@ -184,7 +209,7 @@ impl Books {
 
     /// Makes one change, durable on return. Where `work` fails, nothing is changed.
     pub fn change<T, E: From<BooksError>>(&self, work: impl FnOnce(&mut Changes) -> Result<T, E>) -> Result<T, E> {
-        let mut changes = Changes { txn: begin_durable(&self.db)? };
+        let mut changes = Changes { txn: begin_durable(&self.db)?, frozen: self.frozen };
         let done = work(&mut changes)?;
         changes.txn.commit().map_err(broken)?;
         Ok(done)
@@ -201,8 +226,17 @@ impl Changes {
         found.map(|value| decode(value.value())).transpose()
     }
 
+    fn may_change<R: Row>(&self) -> Result<(), BooksError> {
+        if self.frozen && !PASSING.contains(&R::TABLE) { Err(BooksError::Frozen) } else { Ok(()) }
+    }
+
     /// Writes a row.
     pub fn put<R: Row>(&mut self, key: &R::Key, row: &R) -> Result<(), BooksError> {
+        // A sign-in with a second factor notes in its user which code was taken.
+        let noted = R::TABLE == "users" && self.get::<R>(key)?.is_some();
+        if !noted {
+            self.may_change::<R>()?;
+        }
         let value = serde_json::to_vec(row).map_err(broken)?;
         let mut table = self.txn.open_table(Definition::new(R::TABLE)).map_err(broken)?;
         table.insert(key.to_bytes().as_slice(), value.as_slice()).map_err(broken)?;
@@ -211,6 +245,7 @@ impl Changes {
 
     /// Removes a row; whether there was one.
     pub fn remove<R: Row>(&mut self, key: &R::Key) -> Result<bool, BooksError> {
+        self.may_change::<R>()?;
         let mut table = self.txn.open_table(Definition::new(R::TABLE)).map_err(broken)?;
         let removed = table.remove(key.to_bytes().as_slice()).map_err(broken)?;
         Ok(removed.is_some())

@@ -1,11 +1,13 @@
 //! `kandian index` and `kandian scrub`
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::output::{Done, Json, bytes, pairs, patiently, show, table, text};
+use super::output::{Done, Json, Meter, bytes, pairs, patiently, show, table, text};
 use super::reach::{either, is_running};
+use crate::api::{Client, Failure};
 use crate::config::Config;
 
 #[derive(Debug, clap::Subcommand)]
@@ -27,10 +29,56 @@ pub async fn run(command: Command, config: &Config) -> Done {
     }
 }
 
-pub async fn run_scrub(json: Json, config: &Config) -> Done {
+/// Read everything, verify every checksum; exit code 1 where anything is damaged
+#[derive(Debug, clap::Args)]
+pub struct Scrub {
+    /// Read no more than this a second, like 50MB/s
+    #[arg(long, value_name = "SIZE", value_parser = rate, default_value = "0", hide_default_value = true)]
+    rate: u64,
+    #[command(flatten)]
+    json: Json,
+}
+
+fn rate(text: &str) -> Result<u64, String> {
+    crate::config::size(text.trim_end_matches("/s"))
+}
+
+pub async fn run_scrub(scrub: Scrub, config: &Config) -> Done {
+    let Scrub { rate, json } = scrub;
     let reached = either(config).await?;
-    let answer = patiently("reading everything", reached.client.scrub()).await;
+    let answer = metered(&reached.client, &crate::api::Scrub { rate }).await;
     report(json, &reached.end(answer).await?, "damaged", &["bucket", "key", "reason"])
+}
+
+/// Waits for a scrub; on a terminal it says how far it is.
+async fn metered(client: &Client, scrub: &crate::api::Scrub) -> Result<String, Failure> {
+    let mut work = std::pin::pin!(client.scrub(scrub));
+    let (mut meter, begun) = (Meter::new(), Instant::now());
+    loop {
+        match tokio::time::timeout(Duration::from_secs(1), &mut work).await {
+            Ok(done) => return done,
+            Err(_) if !meter.is_shown() => {}
+            Err(_) => {
+                let status = client.status().await.unwrap_or_default();
+                let status: Value = serde_json::from_str(&status).unwrap_or_default();
+                meter.show(|| far(&status["scrub"]["asked"], begun.elapsed()));
+            }
+        }
+    }
+}
+
+/// Share, bytes, rate and time left of a scrub.
+fn far(asked: &Value, took: Duration) -> String {
+    let of = |key: &str| asked[key].as_u64().unwrap_or(0);
+    let (done, all, ms) = (of("bytes"), of("of_bytes").max(1), took.as_millis().max(1));
+    let percent = u128::from(done) * 100 / u128::from(all);
+    let a_second = u64::try_from(u128::from(done) * 1000 / ms).unwrap_or(0);
+    let left = match all.saturating_sub(done).checked_div(a_second) {
+        Some(seconds) => format!("{}:{:02}:{:02} left", seconds / 3600, seconds / 60 % 60, seconds % 60),
+        None => "just begun".to_owned(),
+    };
+    let size = |number: u64| bytes(&Value::from(number));
+    format!("{} % of {}, {} files, {}/s, {left}", percent.min(100), size(all), of("objects"), size(a_second))
 }
 
 async fn rebuild(json: Json, config: &Config) -> Done {
@@ -75,6 +123,15 @@ fn report(json: Json, answer: &str, list: &str, columns: &[&str]) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_far_a_scrub_is_has_share_rate_and_time_left() {
+        let asked = serde_json::json!({"bytes": 50 << 20, "of_bytes": 200 << 20, "objects": 7});
+        assert_eq!(far(&asked, Duration::from_secs(10)), "25 % of 200.0 MiB, 7 files, 5.0 MiB/s, 0:00:30 left");
+        assert!(far(&Value::Null, Duration::ZERO).contains("just begun"));
+        assert_eq!((rate("50MB/s"), rate("1KiB")), (Ok(50_000_000), Ok(1024)));
+        assert!(rate("fast").is_err());
+    }
 
     #[test]
     fn damage_is_an_exit_code() {

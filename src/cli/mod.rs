@@ -58,7 +58,11 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the appliance in the foreground (also: no command)
-    Serve,
+    Serve {
+        /// Only read, write nothing: for a box whose disk is dying (storage.salvage)
+        #[arg(long)]
+        salvage: bool,
+    },
     /// Accounts of provinces (6.1)
     #[command(subcommand)]
     Account(account::Command),
@@ -93,7 +97,7 @@ enum Command {
     #[command(subcommand)]
     Index(index::Command),
     /// Read everything, verify every checksum
-    Scrub(output::Json),
+    Scrub(index::Scrub),
     /// The master key, under which secrets are sealed
     #[command(subcommand)]
     Key(key::Command),
@@ -152,8 +156,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(cli: Cli) -> Done {
     let Global { config: file, data, sets } = cli.global;
     let source = Source { file, data, sets };
+    let source = match cli.command {
+        Some(Command::Serve { salvage: true }) => source.in_salvage_mode(),
+        _ => source,
+    };
     match cli.command {
-        None | Some(Command::Serve) => {
+        None | Some(Command::Serve { .. }) => {
             let config = load(&source)?;
             crate::app::serve(config, source).await?;
             Ok(ExitCode::SUCCESS)
@@ -171,7 +179,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Alerts(command)) => alerts::run(command, &load(&source)?).await,
         Some(Command::Audit(command)) => alerts::run_audit(command, &load(&source)?).await,
         Some(Command::Index(command)) => index::run(command, &load(&source)?).await,
-        Some(Command::Scrub(json)) => index::run_scrub(json, &load(&source)?).await,
+        Some(Command::Scrub(scrub)) => index::run_scrub(scrub, &load(&source)?).await,
         Some(Command::Certificate(command)) => certificate::run(&command, &source),
         Some(Command::Key(command)) => key::run(command, &load(&source)?).await,
         Some(Command::Backup(options)) => backup::run(options, &load(&source)?).await,
@@ -236,6 +244,7 @@ mod tests {
     fn every_command_of_the_interface_is_there() {
         for line in [
             "kandian",
+            "kandian serve --salvage",
             "kandian serve --config a.toml --data d --set s3.listen=127.0.0.1:0",
             "kandian account open N --space 10 --password p --alert-url http://a/b --max-sub-accounts 5 --json",
             "kandian account list --json",
@@ -296,6 +305,7 @@ mod tests {
             "kandian scrub --json",
             "kandian key show --json",
             "kandian key rotate --json",
+            "kandian scrub --rate 50MB/s",
             "kandian backup DIR --without-master-key --json",
             "kandian restore DIR --force --json",
             "kandian extract /disk1 /disk2/vol-00000001.kdv --to out --journal j --account A --bucket b --with-damaged --json",

@@ -147,6 +147,11 @@ impl Meter {
         Self { shown: None, terminal: io::stderr().is_terminal() }
     }
 
+    /// Whether anybody sees it.
+    pub fn is_shown(&self) -> bool {
+        self.terminal
+    }
+
     /// Shows what `line` makes, if it is time to.
     pub fn show(&mut self, line: impl FnOnce() -> String) {
         const EVERY: Duration = Duration::from_millis(200);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::certificate;
-use super::output::{Done, Json, bytes, pairs, show, table, text};
+use super::output::{Done, Json, bytes, pairs, show, table, text, time};
 use super::reach::either;
 use crate::config::Config;
 
@@ -13,8 +13,30 @@ pub async fn run(json: Json, config: &Config) -> Done {
     show(json, &reached.end(answer).await?, page)
 }
 
+/// How far the scrub in the background is, and what its last pass found.
+fn scrub(s: &Value) -> String {
+    let (now, last) = (&s["scrub"]["now"], &s["scrub"]["last"]);
+    let share =
+        u128::from(now["bytes"].as_u64().unwrap_or(0)) * 100 / u128::from(s["used_bytes"].as_u64().unwrap_or(0).max(1));
+    let now = match (&now["ended_ms"], now["begun_ms"].as_i64()) {
+        (Value::Null, Some(begun)) if begun > 0 => {
+            format!("{} % of a pass, {} damaged", share.min(100), text(&now["damaged"]))
+        }
+        _ => "no pass under way".to_owned(),
+    };
+    let last = match last {
+        Value::Null => "no pass has come through".to_owned(),
+        last => format!("last pass ended {}, {} damaged", time(&last["ended_ms"]), text(&last["damaged"])),
+    };
+    format!("{now}; {last}")
+}
+
 fn page(s: &Value) -> String {
-    let mut out = pairs(&[
+    let mut out = match s["salvage"].as_str() {
+        Some(_) => format!("SALVAGE MODE: reads only, nothing is stored ({})\n\n", text(&s["salvage"])),
+        None => String::new(),
+    };
+    out += &pairs(&[
         ("version", format!("{} (format {})", text(&s["version"]), text(&s["format"]))),
         ("accounts", text(&s["accounts"])),
         ("sub-accounts", text(&s["sub_accounts"])),
@@ -32,7 +54,7 @@ fn page(s: &Value) -> String {
         ),
         ("commit queue", text(&s["commit_queue"])),
         ("extents to give back", text(&s["trash"])),
-        ("scrub", format!("{} passes, {} damaged found", text(&s["scrub"]["passes"]), text(&s["scrub"]["damaged"]))),
+        ("scrub", scrub(s)),
         ("alerts", format!("{} pending, {} given up", text(&s["alerts_pending"]), text(&s["alerts_given_up"]))),
     ]);
     let slowed = s["slowed"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -172,6 +172,8 @@ impl Reader {
     fn storage(&mut self) -> Storage {
         let data_dir = self.text("storage.data_dir", DATA_DIR, path).unwrap_or_default();
         let volumes = self.volumes(&data_dir);
+        let offline = self.some_of("storage.offline", &volumes);
+        let read_only = self.some_of("storage.read_only", &volumes);
         Storage {
             volumes,
             reserve: self.reserve("storage.reserve", Reserve::Percent(5)),
@@ -179,6 +181,9 @@ impl Reader {
             index_cache: self.size("storage.index_cache", 64 << 20, 1 << 20..=1 << 40),
             scrub_rate: self.size("storage.scrub_rate", 20_000_000, 0..=1 << 40),
             master_key: self.optional("storage.master_key", file).unwrap_or_else(|| data_dir.join("master.key")),
+            offline,
+            read_only,
+            salvage: self.boolean("storage.salvage", false),
             data_dir,
         }
     }
@@ -436,6 +441,31 @@ impl Reader {
             self.complain(entry.place, format!("{key} is empty; it must be {RIGHT}"));
         }
         volumes
+    }
+
+    fn some_of(&mut self, key: &str, volumes: &[PathBuf]) -> Vec<PathBuf> {
+        const RIGHT: &str = "a list of directories of storage.volumes, not all of them";
+        let Some(entry) = self.take(key) else { return Vec::new() };
+        let items = match &entry.raw {
+            Raw::List(items) => items.clone(),
+            Raw::Text(_) => vec![entry.raw.clone()],
+            _ => {
+                self.wrong_kind(key, entry, RIGHT);
+                return Vec::new();
+            }
+        };
+        let named = items.into_iter().map(|item| match item {
+            Raw::Text(dir) => Some(PathBuf::from(dir)).filter(|dir| volumes.contains(dir)),
+            _ => None,
+        });
+        let dirs: Option<Vec<PathBuf>> = named.collect();
+        match dirs {
+            Some(dirs) if dirs.len() < volumes.len() => dirs,
+            _ => {
+                self.complain(entry.place, format!("{key} must be {RIGHT}"));
+                Vec::new()
+            }
+        }
     }
 
     // --- the whole ---

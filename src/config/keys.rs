@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 49] = [
+pub const KEYS: [&str; 52] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -10,6 +10,9 @@ pub const KEYS: [&str; 49] = [
     "storage.index_cache",
     "storage.scrub_rate",
     "storage.master_key",
+    "storage.offline",
+    "storage.read_only",
+    "storage.salvage",
     "s3.listen",
     "s3.public_url",
     "s3.domain",

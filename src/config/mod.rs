@@ -16,6 +16,7 @@ mod value;
 pub use file::{Problem, Problems, Written, parse, parse_with_places};
 pub use show::{changed, to_json, to_toml};
 pub use text::Places;
+pub use value::size;
 
 /// Free space on a disk that uploads may not touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,12 @@ pub struct Storage {
     pub scrub_rate: u64,
     /// The file of the key that secrets are sealed under.
     pub master_key: PathBuf,
+    /// Directories among `volumes` whose disk is dead: nothing of them is opened.
+    pub offline: Vec<PathBuf>,
+    /// Directories among `volumes` whose disk fails: they are read, and nothing is written there.
+    pub read_only: Vec<PathBuf>,
+    /// Opens the store to be read alone; nothing is written.
+    pub salvage: bool,
 }
 
 /// `[s3]`

@@ -22,7 +22,18 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         shutdown_grace,
         log,
     } = config;
-    let Storage { data_dir, volumes, reserve, volume_size, index_cache, scrub_rate, master_key } = storage;
+    let Storage {
+        data_dir,
+        volumes,
+        reserve,
+        volume_size,
+        index_cache,
+        scrub_rate,
+        master_key,
+        offline,
+        read_only,
+        salvage,
+    } = storage;
     let S3 {
         listen,
         public_url,
@@ -63,6 +74,9 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("storage.index_cache", json!(show_size(*index_cache))),
         ("storage.scrub_rate", json!(show_size(*scrub_rate))),
         ("storage.master_key", json!(master_key.to_string_lossy())),
+        ("storage.offline", json!(offline.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>())),
+        ("storage.read_only", json!(read_only.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>())),
+        ("storage.salvage", json!(salvage)),
         ("s3.listen", json!(listen.to_string())),
         ("s3.public_url", json!(public_url)),
         ("s3.domain", json!(domain)),

@@ -115,7 +115,12 @@ impl Engine {
             return Err(Error::Busy("the master key is being exchanged"));
         }
         let entry = serde_json::to_vec(&entry).map_err(|error| Error::Broken(error.to_string().into()))?;
-        let last_event = self.change(false, move |_| Ok(vec![Event::Audit { entry }])).await?;
+        let last_event = if self.inner.store.salvage.is_some() {
+            // No line can be written: whatever journal there is knows as much as the backup.
+            0
+        } else {
+            self.change(false, move |_| Ok(vec![Event::Audit { entry }])).await?
+        };
         let manifest = blocking(move || engine.write_backup(&dir, master_key, last_event).map(|done| (dir, done)));
         let (dir, manifest) = manifest.await?;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);

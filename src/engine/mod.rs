@@ -62,9 +62,9 @@ pub use turns::Turn;
 pub use types::{
     AccountChanges, AccountContents, AccountView, AlertView, AuditEntry, BucketRef, Caller, CheckReport, Completion,
     Credential, Damage, DeleteCondition, DiskView, Error, Finish, FoundFile, HeldView, ListPage, NamedPart, NewAccount,
-    NewObject, NewSubAccount, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, ScrubReport,
-    ScrubView, Search, SearchPage, SlowedView, Status, Stored, SubAccountRef, SubAccountSpace, SubAccountView,
-    UploadInfo, UserSpace, Violation, loops,
+    NewObject, NewSubAccount, ObjectInfo, OpenedSubAccount, PartInfo, PartPage, PutCondition, Result, SALVAGE,
+    ScrubAsked, ScrubPass, ScrubReport, ScrubView, Search, SearchPage, SlowedView, Status, Stored, SubAccountRef,
+    SubAccountSpace, SubAccountView, UNREADABLE, UploadInfo, UserSpace, Violation, loops,
 };
 pub use upload::Upload;
 pub use users::{NewUser, UserView};
@@ -137,6 +137,8 @@ fn options(config: &Config) -> Options {
         volume_size: config.storage.volume_size,
         reserve: config.storage.reserve,
         index_cache: config.storage.index_cache,
+        offline: config.storage.offline.clone(),
+        read_only: config.storage.read_only.clone(),
         settings: settings(config),
     }
 }
@@ -145,9 +147,31 @@ impl Engine {
     /// Opens the store, bringing it up to date after a crash. Blocks. Nothing runs in the
     /// background until [`Engine::start`].
     pub fn open(world: World, config: &Config, urls: PublicUrls, courier: Arc<dyn Courier>) -> Result<Self> {
-        let store = Store::open(world.clone(), &options(config))?;
-        // After the store: it holds the lock of the data directory.
-        let books = Arc::new(Books::open(&store.spare, &config.storage.data_dir)?);
+        Self::open_after(world, config, urls, courier, None)
+    }
+
+    /// As [`Engine::open`], in the process in which the store has failed: `acknowledged` is the last sequence that it
+    /// has acknowledged ([`Engine::acknowledged`]), and no record after it counts.
+    pub fn open_after(
+        world: World,
+        config: &Config,
+        urls: PublicUrls,
+        courier: Arc<dyn Courier>,
+        acknowledged: Option<u64>,
+    ) -> Result<Self> {
+        let (store, books) = if config.storage.salvage {
+            let reason = "storage.salvage is set, or a disk has failed";
+            let (store, over) = Store::salvage(&world, &options(config), reason, acknowledged)?;
+            tracing::error!(reason, "salvage mode: what can be read is served, nothing is written");
+            let books = Books::salvage(&*over.disk, &config.storage.data_dir)?;
+            (store, books)
+        } else {
+            let store = Store::open(world.clone(), &options(config), acknowledged)?;
+            // After the store: it holds the lock of the data directory.
+            let books = Books::open(&store.spare, &config.storage.data_dir)?;
+            (store, books)
+        };
+        let books = Arc::new(books);
         let observe = observe::Observe::load(&books)?;
         let guesses = guesses::Guesses::load(&books, &*world.entropy, world.clock.now())?;
         let recovery = &store.recovery;
@@ -248,7 +272,9 @@ impl Engine {
         self.inner.tasks.wait().await;
         let engine = self.clone();
         let closed = tokio::task::spawn_blocking(move || {
-            if let Err(error) = observe::flush(&engine, false) {
+            if engine.inner.store.salvage.is_none()
+                && let Err(error) = observe::flush(&engine, false)
+            {
                 tracing::warn!(%error, "the last minute's counters were not written down");
             }
             if let Err(error) = engine.inner.guesses.flush(&engine.inner.books) {
@@ -263,8 +289,27 @@ impl Engine {
         }
     }
 
+    /// Why nothing is changed, where the box is in salvage mode or its store has stopped.
+    pub fn salvage(&self) -> Option<String> {
+        self.inner.store.queue.stopped().borrow().clone()
+    }
+
+    /// The last sequence that was acknowledged, or might have been.
+    pub fn acknowledged(&self) -> u64 {
+        self.inner.store.bells.acknowledged.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    /// Directories of disks on which a write or a sync has failed since the start.
+    pub fn failing_disks(&self) -> Vec<std::path::PathBuf> {
+        self.inner.store.volumes.failing()
+    }
+
     /// Resolves, with the reason, when the store has stopped after a failure.
     pub async fn failed(&self) -> String {
+        if self.inner.store.salvage.is_some() {
+            // It was never meant to change anything.
+            std::future::pending::<()>().await;
+        }
         let mut stopped = self.inner.store.queue.stopped();
         loop {
             if let Some(reason) = stopped.borrow_and_update().clone() {
@@ -290,6 +335,9 @@ impl Engine {
     /// Writes to the audit log; does not wait for it. It is durable with the next change or
     /// within a second.
     pub fn audit(&self, entry: AuditEntry) {
+        if self.inner.store.salvage.is_some() {
+            return;
+        }
         let Ok(entry) = serde_json::to_vec(&entry) else { return };
         let decide = Box::new(move |_: &mut Apply<'_>| Ok(vec![Event::Audit { entry }]));
         if let Err(error) = self.inner.store.queue.send(Command::Change { decide, exclusive: false, reply: None }) {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use super::reconcilers::{Pace, Waited};
 use super::{
     AuditEntry, Caller, CheckReport, Damage, DiskView, Engine, Error, HeldView, Result, ScrubReport, Status, Violation,
 };
@@ -54,6 +56,7 @@ impl Engine {
             wrong_guesses,
             refused_guesses,
             slowed,
+            salvage: self.salvage(),
         })
     }
 
@@ -125,19 +128,47 @@ impl Engine {
 
     /// Reads everything and verifies every checksum.
     pub async fn scrub(&self, caller: &Caller) -> Result<ScrubReport> {
+        self.scrub_at(caller, 0).await
+    }
+
+    /// As [`Engine::scrub`], reading no more than `rate` bytes a second; 0 is no limit. Ends where nobody waits for it;
+    /// how far it is stands in [`Status`].
+    pub async fn scrub_at(&self, caller: &Caller, rate: u64) -> Result<ScrubReport> {
         caller.must_everywhere(Action::Operate)?;
         let engine = self.clone();
-        blocking(move || {
+        let used = {
+            let catalog = self.inner.store.catalog.read();
+            let subs = catalog.sub_accounts.values().map(|sub| &sub.stats);
+            subs.chain(catalog.own_buckets.values().map(|own| &own.stats)).map(|s| s.bytes[0] + s.bytes[1]).sum()
+        };
+        let waited = Waited::begin(&self.inner.scrub, used);
+        let given_up = waited.given_up();
+        let report = blocking(move || {
             let names = engine.bucket_names();
             let mut report = ScrubReport::default();
             let (mut objects, mut bytes, mut damaged) = (0, 0, Vec::new());
             let mut after = Some(Vec::new());
+            let mut paced = Pace::new();
+            let over = || given_up.load(Ordering::Relaxed) || engine.inner.ending.is_cancelled();
             while let Some(from) = after {
                 let read = |n| {
                     objects += 1;
                     bytes += n;
+                    if let Some(asked) = engine.inner.scrub.asked().as_mut() {
+                        asked.objects += 1;
+                    }
                 };
-                after = engine.inner.store.scrub_page(&from, read, |damage| damaged.push(damage), |_| true)?;
+                let pace = |n| {
+                    paced.read(n, rate, over);
+                    if let Some(asked) = engine.inner.scrub.asked().as_mut() {
+                        asked.bytes += n;
+                    }
+                    !over()
+                };
+                after = engine.inner.store.scrub_page(&from, read, |damage| damaged.push(damage), pace)?;
+                if over() {
+                    return Err(Error::Busy("the scrub was given up"));
+                }
             }
             report.objects = objects + damaged.len() as u64;
             report.bytes = bytes;
@@ -151,7 +182,9 @@ impl Engine {
                 .collect();
             Ok(report)
         })
-        .await
+        .await;
+        drop(waited);
+        report
     }
 
     /// Makes everything up to now durable in the index.

@@ -27,17 +27,29 @@ pub enum Error {
     /// Not until there is room: a disk is full. Nothing was changed; S3 503.
     #[error("the disk is full: nothing was changed; it is taken again once there is room")]
     NoRoom,
+    /// Not before an operator does something: a disk fails, and nothing is changed or this is not read; S3 503.
+    #[error("{0}")]
+    Unavailable(&'static str),
     /// Something broke. Logged where it is handled; callers are told a request id and no more.
     #[error("{0}")]
     Broken(Arc<str>),
 }
+
+/// What is said of a change while the box is in salvage mode.
+pub const SALVAGE: &str = "the appliance is in salvage mode: a disk fails; what can be read is served, and nothing is stored, deleted or locked";
+/// What is said of a file whose disk is dead.
+pub const UNREADABLE: &str = "the disk that holds this file cannot be read";
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::DiskFull => Self::NoRoom,
             StoreError::Queue => Self::Busy("too many changes are waiting"),
-            StoreError::Stopped(_) => Self::Busy("the store has stopped after a failure"),
+            StoreError::Stopped(_) => Self::Unavailable(SALVAGE),
+            StoreError::Unreadable(why) => {
+                tracing::error!(why, "a file was not served");
+                Self::Unavailable(UNREADABLE)
+            }
             other => Self::Broken(other.to_string().into()),
         }
     }
@@ -45,6 +57,9 @@ impl From<StoreError> for Error {
 
 impl From<BooksError> for Error {
     fn from(error: BooksError) -> Self {
+        if matches!(error, BooksError::Frozen) {
+            return Self::Unavailable(SALVAGE);
+        }
         Self::Broken(error.to_string().into())
     }
 }
@@ -588,6 +603,8 @@ pub struct Status {
     pub refused_guesses: u64,
     /// Who waits for that, ten at most.
     pub slowed: Vec<SlowedView>,
+    /// Why the box is in salvage mode, where it is.
+    pub salvage: Option<String>,
 }
 
 /// Somebody who guessed too often and waits.
@@ -616,6 +633,38 @@ pub struct ScrubView {
     pub bytes: u64,
     /// Damaged files found; the log names them.
     pub damaged: u64,
+    /// The pass under way, or the last one while none is; it goes on after a restart.
+    pub now: ScrubPass,
+    /// The last pass that came through all files.
+    pub last: Option<ScrubPass>,
+    /// A scrub that somebody has asked for.
+    pub asked: Option<ScrubAsked>,
+}
+
+/// One pass of the scrub through all files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct ScrubPass {
+    /// When it began, ms since 1970.
+    pub begun_ms: i64,
+    /// When it came through.
+    pub ended_ms: Option<i64>,
+    /// Files read and found sound.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Damaged files found.
+    pub damaged: u64,
+}
+
+/// How far a scrub is that somebody has asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ScrubAsked {
+    /// Files read, damaged ones too.
+    pub objects: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes that there were when it began.
+    pub of_bytes: u64,
 }
 
 /// One finding of `index check`.

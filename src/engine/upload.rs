@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes as Buf;
 
-use super::{BucketRef, Caller, Engine, Error, Finish, NewObject, Result, Stored};
+use super::{BucketRef, Caller, Engine, Error, Finish, NewObject, Result, SALVAGE, Stored};
 use crate::domain::{
     Admission, AtTheEnd, BucketId, Bytes, ChecksumKind, Episode, Lock, Metadata, ObjectKey, Refusal, Rules,
     SubAccountId, UploadId, limits,
@@ -83,6 +83,10 @@ impl Engine {
     }
 
     async fn begin(&self, bucket: &BucketRef, key: ObjectKey, target: Target, length: Option<u64>) -> Result<Upload> {
+        if self.salvage().is_some() {
+            // Before the body is read.
+            return Err(Error::Unavailable(SALVAGE));
+        }
         let hold = self.admit(bucket.owner, length.unwrap_or(0), 0).await?;
         let first = match length {
             Some(length) => length.min(self.inner.store.volumes.segment_max()),

@@ -58,6 +58,20 @@ impl No for Error {
                 );
                 lang.say(zh, en).to_owned()
             }
+            Self::Unavailable(why) if *why == crate::engine::UNREADABLE => {
+                let (zh, en) = (
+                    "存放该文件的磁盘无法读取；请联系运维人员。",
+                    "The disk that holds this file cannot be read; ask operations staff.",
+                );
+                lang.say(zh, en).to_owned()
+            }
+            Self::Unavailable(_) => {
+                let (zh, en) = (
+                    "系统处于抢救模式：有磁盘故障，只提供读取，未做任何更改；请联系运维人员。",
+                    "The appliance is in salvage mode: a disk fails. It can be read; nothing was changed. Ask operations staff.",
+                );
+                lang.say(zh, en).to_owned()
+            }
             Self::Broken(why) => {
                 tracing::error!(why = %why, "a page broke");
                 let (zh, en) =
@@ -473,6 +487,8 @@ mod tests {
             (Box::new(Error::Busy("a secret of the engine's")), &[]),
             (Box::new(Error::NoRoom), &[]),
             (Box::new(Error::Broken("/var/lib/kandian".into())), &[]),
+            (Box::new(Error::Unavailable(crate::engine::SALVAGE)), &[]),
+            (Box::new(Error::Unavailable(crate::engine::UNREADABLE)), &[]),
         ];
         for (no, values) in nos {
             let (zh, en) = (no.said(Lang::Zh), no.said(Lang::En));

@@ -320,7 +320,9 @@ impl Shell {
                 | Refusal::User(UserRefusal::NoUser),
             ) => return self.not_found(),
             Error::Refused(_) => (StatusCode::CONFLICT, self.t.not_done),
-            Error::Busy(_) | Error::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, self.t.not_done),
+            Error::Busy(_) | Error::NoRoom | Error::Unavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, self.t.not_done)
+            }
             Error::Broken(_) => (StatusCode::INTERNAL_SERVER_ERROR, self.t.error),
         };
         page(status, &Message { title, text: self.refusal(error), shell: self })

@@ -133,6 +133,6 @@ pub(super) fn status(error: &Error) -> Option<StatusCode> {
         Error::Refused(Refusal::User(UserRefusal::Slow { .. })) => Some(StatusCode::TOO_MANY_REQUESTS),
         Error::Refused(Refusal::User(_)) => Some(StatusCode::UNAUTHORIZED),
         Error::Refused(_) => Some(StatusCode::CONFLICT),
-        Error::Busy(_) | Error::NoRoom | Error::Broken(_) => None,
+        Error::Busy(_) | Error::NoRoom | Error::Unavailable(_) | Error::Broken(_) => None,
     }
 }

@@ -101,6 +101,7 @@ codes! {
     RequestTimeTooSkewed 403,
     // S3's 400, not HTTP's 408: SDKs retry the pair of this code and that status.
     RequestTimeout 400,
+    ServiceUnavailable 503,
     SignatureDoesNotMatch 403,
     SlowDown 503,
     TooManyBuckets 400,
@@ -190,6 +191,10 @@ impl S3Error {
             Code::SlowDown => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            // An operator has to come first.
+            Code::ServiceUnavailable => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            }
             Code::RequestTimeout => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -263,6 +268,7 @@ impl From<engine::Error> for S3Error {
             engine::Error::NoRoom => {
                 Self::new(Code::SlowDown, NO_ROOM).with(RETRY_AFTER, HeaderValue::from_static("10"))
             }
+            engine::Error::Unavailable(why) => Self::new(Code::ServiceUnavailable, why),
             engine::Error::Broken(why) => Self::broken(why),
         }
     }
@@ -380,6 +386,15 @@ mod tests {
     fn a_full_disk_is_named_and_says_when_to_come_back() {
         let error = S3Error::from(engine::Error::NoRoom);
         assert!(error.message.contains("disk is full"));
+        let response = error.response("/b", "1", false);
+        assert_eq!(response.status().as_u16(), 503);
+        assert!(response.headers().contains_key(RETRY_AFTER));
+    }
+
+    #[test]
+    fn a_box_in_salvage_mode_says_so() {
+        let error = S3Error::from(engine::Error::Unavailable(engine::SALVAGE));
+        assert!(error.message.contains("salvage mode"));
         let response = error.response("/b", "1", false);
         assert_eq!(response.status().as_u16(), 503);
         assert!(response.headers().contains_key(RETRY_AFTER));

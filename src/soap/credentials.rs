@@ -95,7 +95,7 @@ mod tests {
     fn refused<T>(result: Result<T>) -> Option<Refusal> {
         match result {
             Err(Error::Refused(why)) => Some(why),
-            Ok(_) | Err(Error::Busy(_) | Error::NoRoom | Error::Broken(_)) => None,
+            Ok(_) | Err(Error::Busy(_) | Error::NoRoom | Error::Unavailable(_) | Error::Broken(_)) => None,
         }
     }
 

@@ -5,13 +5,15 @@
 
 use std::path::Path;
 
+use redb::ReadableDatabase;
+
 use super::error::{Doing, StoreError};
 use super::index::rows::Row;
 use super::index::{self, definitions, meta};
 use super::journal::{self, Journal};
 use super::layout::DiskIds;
 use super::{DISKS, Store, snapshot};
-use crate::store::committer::{Command, Failure};
+use crate::store::committer::{Command, Failure, Snapshot};
 use crate::world::paged::copy_tables;
 use crate::world::{Disk, World};
 
@@ -31,10 +33,15 @@ pub struct Copied {
 impl Store {
     /// Writes index and journal of this instant into `dir`, which is there. Blocks.
     pub fn copy_to(&self, world: &World, dir: &Path) -> Result<Copied, StoreError> {
-        let snapshot = self.queue.ask_blocking(Command::Snapshot).map_err(|failure| match failure {
-            Failure::Store(error) => error,
-            Failure::Refused(refusal) => StoreError::Index(refusal.to_string()),
-        })?;
+        let snapshot = if self.salvage.is_some() {
+            // Nothing changes any more.
+            Snapshot { txn: self.db.begin_read()?, seq: self.recovery.sequence }
+        } else {
+            self.queue.ask_blocking(Command::Snapshot).map_err(|failure| match failure {
+                Failure::Store(error) => error,
+                Failure::Refused(refusal) => StoreError::Index(refusal.to_string()),
+            })?
+        };
         let disk = &*world.disk;
         let (store, disks) = {
             let table = snapshot.txn.open_table(definitions::meta)?;

@@ -206,9 +206,21 @@ impl Check<'_> {
                 continue;
             };
             self.stats.entry(owner_of(bucket)).or_default().parts_bytes += part.size;
-            for segment in part.segments {
-                self.segment(bucket, "(part)", segment)?;
+            for segment in &part.segments {
+                self.segment(bucket, "(part)", *segment)?;
+                self.part_record(bucket, &part, segment)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Each record of a part carries the part's size, MD5 and checksum, as its row does.
+    fn part_record(&mut self, bucket: BucketId, part: &PartRow, segment: &Segment) -> Result<(), StoreError> {
+        let Some(volume) = self.volumes.get(segment.place.volume) else { return Ok(()) };
+        let Some(header) = volume.read_header(segment.place.offset)? else { return Ok(()) };
+        if (header.size, header.md5, &header.checksum) != (part.size, part.md5, &part.checksum) {
+            let what = format!("index and record {} say different things of a part", segment.id);
+            self.say(what, Some(bucket), Some(header.key.as_str()));
         }
         Ok(())
     }

@@ -102,9 +102,10 @@ impl Committer {
     fn commit(&mut self, batch: Vec<Command>) -> Result<u64, StoreError> {
         let mut group = Group { after: self.seq, ..Group::default() };
         let done = self.commit_group(batch, &mut group);
-        let error = done.as_ref().err();
+        // Whoever waits is told that nothing was changed and nothing will be; what broke is in the log.
+        let stopped = done.as_ref().err().map(|error| StoreError::Stopped(error.to_string()));
         for answer in group.answers {
-            answer(error);
+            answer(stopped.as_ref());
         }
         done?;
         Ok(group.bytes)
@@ -130,6 +131,7 @@ impl Committer {
             volume.sync()?;
         }
         txn.commit()?;
+        self.bells.acknowledged.store(self.seq, Ordering::Release);
         for (reservation, used) in group.keeps.drain(..) {
             reservation.keep(used);
         }

@@ -27,6 +27,9 @@ pub enum StoreError {
     /// No disk has room above its reserve.
     #[error("no disk has room above its reserve")]
     DiskFull,
+    /// The disk that has these bytes is dead or does not read them.
+    #[error("{0}")]
+    Unreadable(String),
     /// An earlier failure stopped the store; nothing is acknowledged any more.
     #[error("the store has stopped after a failure: {0}")]
     Stopped(String),

@@ -31,6 +31,10 @@ pub struct Layout {
     pub master_key: PathBuf,
     pub lock: PathBuf,
     pub volumes: Vec<PathBuf>,
+    /// Those of them whose disk is dead.
+    pub offline: Vec<PathBuf>,
+    /// Those of them whose disk fails.
+    pub read_only: Vec<PathBuf>,
     pub journal: PathBuf,
 }
 
@@ -59,6 +63,8 @@ impl Layout {
             master_key: options.master_key.clone(),
             lock: options.data_dir.join("kandian.lock"),
             volumes: options.volumes.clone(),
+            offline: options.offline.clone(),
+            read_only: options.read_only.clone(),
             journal: first.join("journal"),
         }
     }
@@ -102,8 +108,12 @@ impl Layout {
     pub fn find(&self, disk: &dyn Disk) -> Result<Found, StoreError> {
         let mut store = None;
         let mut bare = Vec::new();
-        for dir in &self.volumes {
-            match read_mark(disk, dir)? {
+        for dir in self.volumes.iter().filter(|dir| !self.offline.contains(*dir)) {
+            let found = match read_mark(disk, dir) {
+                Ok(None) | Err(_) if self.read_only.contains(dir) => continue,
+                found => found?,
+            };
+            match found {
                 None => bare.push(dir),
                 Some(mark) if store.is_none_or(|s| s == mark.store) => store = Some(mark.store),
                 Some(_) => {
@@ -136,26 +146,41 @@ impl Layout {
     /// The store id of the volume directories, whether or not there is an index.
     pub fn store_id(&self, disk: &dyn Disk) -> Result<Option<[u8; 16]>, StoreError> {
         let mut store = None;
-        for dir in &self.volumes {
+        for dir in self.volumes.iter().filter(|dir| !self.offline.contains(*dir)) {
             store = store.or(read_mark(disk, dir)?.map(|m| m.store));
         }
         Ok(store)
     }
 
-    /// The ids of the disks that are there.
+    /// The ids of the disks that are there and can be read.
     pub fn disks(&self, disk: &dyn Disk) -> Result<Vec<[u8; 16]>, StoreError> {
         let mut there = Vec::new();
-        for dir in &self.volumes {
-            there.extend(read_mark(disk, dir)?.map(|mark| mark.disk));
+        for dir in self.volumes.iter().filter(|dir| !self.offline.contains(*dir)) {
+            let found = match read_mark(disk, dir) {
+                // It fails, and is one of the store's all the same.
+                Err(_) if self.read_only.contains(dir) => continue,
+                found => found?,
+            };
+            there.extend(found.map(|mark| mark.disk));
         }
         Ok(there)
     }
 
-    /// Marks every directory that has no mark yet; gives all disks' ids.
+    /// As [`Layout::store_id`], of what can be read of the disks.
+    pub fn store_id_of_what_is_left(&self, disk: &dyn Disk) -> Option<[u8; 16]> {
+        self.volumes.iter().find_map(|dir| read_mark(disk, dir).ok().flatten()).map(|mark| mark.store)
+    }
+
+    /// Marks every directory that has no mark yet; gives the ids of all disks but those that are dead.
     pub fn mark_disks(&self, world: &World, store: [u8; 16]) -> Result<Vec<[u8; 16]>, StoreError> {
         let mut disks = Vec::new();
-        for dir in &self.volumes {
-            let mark = match read_mark(&*world.disk, dir)? {
+        for dir in self.volumes.iter().filter(|dir| !self.offline.contains(*dir)) {
+            let found = match read_mark(&*world.disk, dir) {
+                // It fails, and is one of the store's all the same.
+                Ok(None) | Err(_) if self.read_only.contains(dir) => continue,
+                found => found?,
+            };
+            let mark = match found {
                 Some(mark) => mark,
                 None => {
                     let mark = DiskMark { store, disk: world.entropy.bytes() };

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod layout;
 pub mod recovery;
 pub mod restore;
+pub mod salvage;
 pub mod scrub;
 pub mod snapshot;
 pub mod volume;
@@ -26,7 +27,7 @@ pub mod witness;
 
 use std::any::Any;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{Database, ReadableDatabase};
 
@@ -43,7 +44,7 @@ use self::index::{definitions, meta};
 use self::journal::{Journal, SNAPSHOT_AT, encode_frame};
 use self::layout::{DiskIds, Found, Layout};
 use self::recovery::{Beginning, RebuildReport, RecoveryReport};
-use self::volume::{RoomMark, Volumes};
+use self::volume::{Dead, RoomMark, Volumes};
 use crate::config::Reserve;
 use crate::domain::{AccountId, SubAccountId};
 use crate::vault::Keys;
@@ -68,6 +69,10 @@ pub struct Options {
     pub reserve: Reserve,
     /// Bytes of the index's page cache.
     pub index_cache: u64,
+    /// Directories of `volumes` whose disk is dead.
+    pub offline: Vec<PathBuf>,
+    /// Directories of `volumes` whose disk fails: nothing is written there.
+    pub read_only: Vec<PathBuf>,
     /// The rules of space.
     pub settings: Settings,
 }
@@ -87,14 +92,18 @@ pub struct Store {
     pub recovery: RecoveryReport,
     /// The data directory's disk, with room held back.
     pub spare: Ballast,
-    _locks: (Taken, Vec<Taken>),
+    /// Why nothing is changed, where the store was opened to be read alone.
+    pub salvage: Option<String>,
+    /// Of the data directory and of the disks; given back when the store is closed.
+    locks: Mutex<Vec<Taken>>,
 }
 
 impl Store {
-    /// Opens the store, or makes it where there is none, and brings the index up to date.
-    pub fn open(world: World, options: &Options) -> Result<Self, StoreError> {
+    /// Opens the store, or makes it where there is none, and brings the index up to date. `acknowledged`: the last
+    /// sequence that a store which failed in this process has acknowledged.
+    pub fn open(world: World, options: &Options, acknowledged: Option<u64>) -> Result<Self, StoreError> {
         let layout = Layout::new(options);
-        let lock = layout.take_lock(&world)?;
+        let mut taken = vec![layout.take_lock(&world)?];
         let disk = &*world.disk;
         for dir in &layout.volumes {
             if dir.starts_with(&options.data_dir) {
@@ -107,7 +116,7 @@ impl Store {
             Found::Store(id) => (id, load_keys(&world, &layout)?),
             Found::Nothing => create(&world, options, &layout)?,
         };
-        let disks_taken = layout.take_disks(&world)?;
+        taken.extend(layout.take_disks(&world)?);
         // Each beside what it is for: a directory may be another disk than the one that holds it.
         let spare = Ballast::hold(Arc::clone(&world.disk), options.data_dir.join(BALLAST));
         let journal_spare = Ballast::hold(Arc::clone(&world.disk), layout.journal.join(BALLAST));
@@ -115,14 +124,20 @@ impl Store {
         let (applied, mark, disks) = read_meta(&db, store_id)?;
         // Before any directory is marked: one without a mark may be where a lost disk is mounted.
         let there = layout.disks(&*world.disk)?;
-        if let Some(lost) = disks.0.iter().find(|id| !there.contains(id)) {
+        let lost: Vec<[u8; 16]> = disks.0.iter().filter(|id| !there.contains(id)).copied().collect();
+        if lost.len() > options.offline.len() + options.read_only.len()
+            && let Some(lost) = lost.first()
+        {
             return Err(StoreError::Unusable(format!(
-                "the disk {} of this store is not among storage.volumes: is it mounted?",
+                "the disk {} of this store is not among storage.volumes: is it mounted? Where it is dead, storage.offline names its directory, and the others go on",
                 hex::encode(lost)
             )));
         }
         let marked = layout.mark_disks(&world, store_id)?;
-        let volumes = Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?;
+        let (offline, read_only) = (options.offline.clone(), options.read_only.clone());
+        let dead = Dead { offline, read_only, lenient: false };
+        let (size, reserve) = (options.volume_size, options.reserve);
+        let volumes = Volumes::open(world.clone(), &layout.volumes, store_id, size, reserve, &dead)?;
         let volumes = Arc::new(volumes.spare(vec![spare.clone(), journal_spare.clone()]));
         let Some((journal, frames)) = Journal::open(&journal_spare, &layout.journal, store_id)? else {
             return Err(StoreError::Unusable(format!(
@@ -130,12 +145,15 @@ impl Store {
                 layout.journal.display()
             )));
         };
-        let recovery = recovery::replay(&db, &volumes, frames, &mark, applied, options.settings)?;
-        write_disks(&db, &DiskIds(marked))?;
+        let recovery = recovery::replay(&db, &volumes, frames, &mark, applied, acknowledged, options.settings)?;
+        // A disk that is dead stays one of the store's.
+        write_disks(&db, &DiskIds(marked.into_iter().chain(lost).collect()))?;
         let db = Arc::new(db);
         let catalog = Arc::new(Catalog::new(options.settings));
         load_catalog(&db, &catalog)?;
-        let bells = Arc::new(Bells { durable: recovery.sequence.into(), ..Bells::default() });
+        let sequence = recovery.sequence;
+        let bells = Bells { durable: sequence.into(), acknowledged: sequence.into(), ..Bells::default() };
+        let bells = Arc::new(bells);
         let threads = world.grain.threads;
         let committer = Committer {
             db: Arc::clone(&db),
@@ -154,7 +172,8 @@ impl Store {
             Threads::Own => Hasher::start().doing(|| "start the hashing thread".to_owned())?,
             Threads::Callers => Hasher::by_callers(),
         };
-        Ok(Self { db, volumes, catalog, queue, hasher, bells, keys, recovery, spare, _locks: (lock, disks_taken) })
+        let (locks, salvage) = (Mutex::new(taken), None);
+        Ok(Self { db, volumes, catalog, queue, hasher, bells, keys, recovery, spare, salvage, locks })
     }
 
     /// The state of the index after the last commit.
@@ -162,16 +181,23 @@ impl Store {
         Ok(View::new(self.db.begin_read()?))
     }
 
-    /// Ends the committer; everything is durable when it returns. Blocks.
+    /// Ends the committer; everything is durable when it returns, and the data directory is free. Blocks.
     pub fn close(&self) -> Result<(), Failure> {
-        let closed = self.queue.ask_blocking(Command::Close);
+        let closed = if self.salvage.is_some() { Ok(()) } else { self.queue.ask_blocking(Command::Close) };
         self.queue.join();
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner).clear();
         closed
     }
 
     /// Makes the index anew from volumes and journal, and puts it in the place of the old one.
     pub fn rebuild(world: World, options: &Options) -> Result<RebuildReport, StoreError> {
         let layout = Layout::new(options);
+        if let Some(dir) = options.offline.iter().chain(&options.read_only).next() {
+            return Err(StoreError::Unusable(format!(
+                "storage.offline or storage.read_only names {}: an index that is made now would forget the files there; mount it, or take it out of storage.volumes too",
+                dir.display()
+            )));
+        }
         let _lock = layout.take_lock(&world)?;
         let _disks = layout.take_disks(&world)?;
         let disk = &*world.disk;
@@ -188,7 +214,7 @@ impl Store {
                 layout.journal.display()
             )));
         };
-        make_index(&world, options, &layout, store_id, frames, Beginning::default())
+        make_index(&world, options, &layout, store_id, frames, &Dead::default(), Beginning::default())
     }
 }
 
@@ -199,18 +225,20 @@ fn make_index(
     layout: &Layout,
     store_id: [u8; 16],
     frames: Vec<journal::Frame>,
+    dead: &Dead,
     beginning: Beginning<'_>,
 ) -> Result<RebuildReport, StoreError> {
     let disk = &*world.disk;
-    let volumes =
-        Arc::new(Volumes::open(world.clone(), &layout.volumes, store_id, options.volume_size, options.reserve)?);
+    let (size, reserve) = (options.volume_size, options.reserve);
+    let volumes = Arc::new(Volumes::open(world.clone(), &layout.volumes, store_id, size, reserve, dead)?);
     let mut path = layout.index.clone().into_os_string();
     path.push(".rebuild");
     let path = PathBuf::from(path);
     if layout::file_exists(disk, &path)? {
         disk.remove(&path).doing(|| format!("remove {}", path.display()))?;
     }
-    let disks = layout.mark_disks(world, store_id)?;
+    // In salvage mode marks may be what cannot be read, and no index is kept that could miss one.
+    let disks = if dead.lenient { Vec::new() } else { layout.mark_disks(world, store_id)? };
     let mut report = {
         let db = index::open_database(disk, &path, options.index_cache, true)?;
         write_meta(&db, store_id, &DiskIds(disks))?;

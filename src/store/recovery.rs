@@ -73,18 +73,24 @@ enum Change {
 }
 
 /// Walks a volume from `from`: every header that is right goes to `each`; what lies between is
-/// returned as gaps, holes left out.
-fn walk(volume: &Volume, from: u64, mut each: impl FnMut(&Header)) -> Result<Vec<Extent>, StoreError> {
+/// returned as gaps, holes left out. Leniently, what cannot be read is a gap too.
+fn walk(volume: &Volume, from: u64, lenient: bool, mut each: impl FnMut(&Header)) -> Result<Vec<Extent>, StoreError> {
     let doing = || format!("read volume {}", volume.id);
     let end = volume.file.len().doing(doing)?;
     let mut gaps: Vec<Extent> = Vec::new();
     let mut at = from;
     while at < end {
-        match volume.file.next_data(at).doing(doing)? {
-            None => break,
-            Some(data) => at = (data / SECTOR * SECTOR).max(at),
+        match volume.file.next_data(at) {
+            Ok(None) => break,
+            Ok(Some(data)) => at = (data / SECTOR * SECTOR).max(at),
+            Err(_) if lenient => {}
+            Err(error) => return Err(error).doing(doing),
         }
-        if let Some(header) = volume.read_header(at)? {
+        let header = match volume.read_header(at) {
+            Err(_) if lenient => None,
+            other => other?,
+        };
+        if let Some(header) = header {
             each(&header);
             at += header.place().extent().len;
             continue;
@@ -99,7 +105,7 @@ fn walk(volume: &Volume, from: u64, mut each: impl FnMut(&Header)) -> Result<Vec
 }
 
 /// Verifies a record, and makes sure of its bytes; `false` where it is cut. The caller syncs.
-fn secure(volume: &Arc<Volume>, header: Header) -> Result<bool, StoreError> {
+fn secure(volumes: &Volumes, volume: &Arc<Volume>, header: Header) -> Result<bool, StoreError> {
     let reader = RecordReader::with_header(Arc::clone(volume), header);
     let place = reader.header().place();
     // First all of it is looked at: of a record that is cut, nothing is written. A disk that cannot
@@ -108,7 +114,12 @@ fn secure(volume: &Arc<Volume>, header: Header) -> Result<bool, StoreError> {
         Ok(()) => {}
         Err(StoreError::Damaged(_)) => return Ok(false),
         Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(false),
+        // What may have been acknowledged is named; reading it will say what is wrong.
+        Err(_) if volumes.is_read_only(volume) => return Ok(true),
         Err(error) => return Err(error),
+    }
+    if volumes.is_read_only(volume) {
+        return Ok(true);
     }
     let doing = || format!("write volume {} again", volume.id);
     let mut header = vec![0; place.header_len as usize];
@@ -126,13 +137,15 @@ fn secure(volume: &Arc<Volume>, header: Header) -> Result<bool, StoreError> {
     read.map(|()| true)
 }
 
-/// Brings the index up to what lies behind `mark`; frees what was unfinished.
+/// Brings the index up to what lies behind `mark`; frees what was unfinished. Where it is known up to where changes were
+/// acknowledged, records after that count as cut: a disk whose sync failed gives bytes that it may not have.
 pub fn replay(
     db: &Database,
     volumes: &Arc<Volumes>,
     frames: Vec<Frame>,
     mark: &RoomMark,
     applied: u64,
+    acknowledged: Option<u64>,
     settings: Settings,
 ) -> Result<RecoveryReport, StoreError> {
     let mut report = RecoveryReport { sequence: applied, ..RecoveryReport::default() };
@@ -148,7 +161,7 @@ pub fn replay(
     for (&id, tail) in &mut tails {
         let Some(volume) = volumes.get(id) else { continue };
         let mut end = *tail;
-        gaps.extend(walk(&volume, *tail, |header| {
+        gaps.extend(walk(&volume, *tail, volumes.is_read_only(&volume), |header| {
             end = end.max(header.offset + header.place().extent().len);
             headers.push((Arc::clone(&volume), header.clone()));
         })?);
@@ -157,7 +170,11 @@ pub fn replay(
     for extent in &mark.open {
         let Some(volume) = volumes.get(extent.volume) else { continue };
         let mut used = 0;
-        if let Some(header) = volume.read_header(extent.offset)? {
+        let header = match volume.read_header(extent.offset) {
+            Err(_) if volumes.is_read_only(&volume) => None,
+            other => other?,
+        };
+        if let Some(header) = header {
             used = header.place().extent().len;
             headers.push((volume, header));
         }
@@ -166,7 +183,7 @@ pub fn replay(
         }
     }
     let mut bad = HashSet::new();
-    let mut secured = BTreeMap::new();
+    let (mut secured, mut unpunched) = (BTreeMap::new(), Vec::new());
     for (volume, header) in headers {
         let (id, place) = (header.id, header.place());
         if id.get() <= applied {
@@ -174,12 +191,20 @@ pub fn replay(
         }
         // The number of a record that is cut is not given out again.
         report.sequence = report.sequence.max(id.get());
-        if !secure(&volume, header)? {
+        let never = acknowledged.is_some_and(|last| id.get() > last);
+        if never || !secure(volumes, &volume, header)? {
             bad.insert(id);
-            gaps.push(place.extent());
+            if volumes.can_punch(volume.id) {
+                gaps.push(place.extent());
+            } else {
+                // What cannot be punched now is trash until it can be: nobody shall take it for a file.
+                unpunched.push((place, id));
+            }
             continue;
         }
-        secured.insert(volume.id, Arc::clone(&volume));
+        if volumes.can_punch(volume.id) {
+            secured.insert(volume.id, Arc::clone(&volume));
+        }
         changes.insert(id.get(), Change::Record(Found { id, offset: place.offset, volume }));
     }
     for frame in frames {
@@ -206,7 +231,11 @@ pub fn replay(
                     .all(|s| !bad.contains(&s.id) && segment_stands(volumes, s.place.volume, s.place.offset, s.id));
                 if header.kind == Kind::Manifest && !whole {
                     report.torn += 1;
-                    gaps.push(header.place().extent());
+                    if volumes.can_punch(found.volume.id) {
+                        gaps.push(header.place().extent());
+                    } else {
+                        unpunched.push((header.place(), header.id));
+                    }
                     continue;
                 }
                 report.records += 1;
@@ -219,6 +248,7 @@ pub fn replay(
     report.sequence += 1;
     apply.begin(report.sequence, Timestamp::default());
     apply.trash_orphans()?;
+    unpunched.into_iter().try_for_each(|(place, id)| apply.trash_record(place, id))?;
     apply.finish(report.sequence)?;
     report.freed_bytes = gaps.iter().map(|g| g.len).sum();
     volumes.punch(&gaps)?;
@@ -226,6 +256,8 @@ pub fn replay(
         volume.sync()?;
     }
     txn.commit()?;
+    // A volume of a dead disk keeps its number.
+    volumes.never_below(mark.next_volume);
     for (id, tail) in tails {
         if let Some(volume) = volumes.get(id) {
             volumes.resume(&volume, tail);
@@ -235,7 +267,11 @@ pub fn replay(
 }
 
 fn segment_stands(volumes: &Volumes, volume: VolumeId, offset: u64, id: ObjectId) -> bool {
-    volumes.get(volume).is_some_and(|v| matches!(v.read_header(offset), Ok(Some(header)) if header.id == id))
+    match volumes.get(volume) {
+        Some(volume) => matches!(volume.read_header(offset), Ok(Some(header)) if header.id == id),
+        // It may lie on a disk that is dead: that says nothing of whether it was acknowledged.
+        None => volumes.some_are_offline(),
+    }
 }
 
 /// Of the newest group, which may be cut, what is not whole is punched and taken out.
@@ -254,7 +290,7 @@ fn drop_cut_records(volumes: &Arc<Volumes>, changes: &mut Vec<(u64, Change)>, ne
         if header.kind == Kind::Manifest {
             manifests.push((*seq, extent, header.segments.clone()));
         }
-        if secure(&found.volume, header)? {
+        if secure(volumes, &found.volume, header)? {
             secured.insert(found.volume.id, Arc::clone(&found.volume));
         } else {
             bad.insert(*seq);
@@ -363,7 +399,7 @@ pub fn rebuild(
     let mut newest = 0;
     let mut unknown = BTreeMap::new();
     for volume in volumes.all() {
-        let gaps = walk(&volume, SECTOR, |header| {
+        let gaps = walk(&volume, SECTOR, volumes.is_read_only(&volume), |header| {
             report.records += 1;
             newest = newest.max(header.group);
             let owner = owner_of(header.bucket);

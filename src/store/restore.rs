@@ -21,6 +21,7 @@ use super::index::{self, definitions};
 use super::journal::{self, Journal};
 use super::layout::{Layout, file_exists};
 use super::recovery::{Beginning, RebuildReport, Strangers};
+use super::volume::Dead;
 use super::{Options, Store, snapshot};
 use crate::domain::{BucketId, SubAccountId, Timestamp};
 use crate::store::codec::Decoder;
@@ -132,7 +133,7 @@ impl Store {
         };
         let strangers = known_until.map(|after| Strangers { after, adopt: &mut adopt_counted });
         let beginning = Beginning { history: Some(&history), strangers };
-        done.rebuilt = super::make_index(world, options, &layout, backup.store, frames, beginning)?;
+        done.rebuilt = super::make_index(world, options, &layout, backup.store, frames, &Dead::default(), beginning)?;
         done.adopted = adopted;
         let db = index::open_database(disk, &layout.index, options.index_cache, false)?;
         if known_until.is_some() {

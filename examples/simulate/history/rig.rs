@@ -93,6 +93,7 @@ impl Rig {
         let mut config = config::parse(&Written::default()).expect("what nobody has set is right");
         config.storage.data_dir = PathBuf::from("/data");
         config.storage.volumes = vec![PathBuf::from("/data/volumes"), PathBuf::from(SECOND)];
+        config.storage.master_key = PathBuf::from("/data/master.key");
         config.storage.volume_size = scale.volume_size;
         config.storage.index_cache = 1 << 20;
         config.storage.scrub_rate = 0;

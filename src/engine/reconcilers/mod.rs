@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-pub(super) use self::scrub::State as ScrubState;
+pub(super) use self::scrub::{Pace, State as ScrubState, Waited};
 use super::{Engine, Result};
 
 /// What a step says.
@@ -52,6 +52,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Starts all of them.
 pub(super) fn start(engine: &Engine) {
+    if engine.inner.store.salvage.is_some() {
+        // None of them could write down what it did.
+        return;
+    }
     let every = Duration::from_secs;
     run(engine, "overwrite", every(10), Some(|e| &e.inner.store.bells.overwrite), overwrite::step);
     run(engine, "purge", every(60), Some(|e| &e.inner.store.bells.closing), purge::step);

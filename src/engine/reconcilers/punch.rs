@@ -13,17 +13,29 @@ use crate::domain::ObjectId;
 use crate::engine::{Engine, Error, Result};
 use crate::store::committer::Command;
 use crate::store::event::Event;
+use crate::store::index::rows::TrashRow;
 use crate::world::Threads;
 
 /// Extents punched in one step: uploads wait while the index forgets them.
 const EXTENTS_PER_STEP: usize = 256;
+/// Extents looked at where a disk is dead, to find those of the others.
+const LOOKED_AT_MAX: usize = 100_000;
 
 /// One batch.
 pub(super) async fn step(engine: Engine) -> Result<Step> {
     let store = &engine.inner.store;
     let durable = store.bells.durable.load(Ordering::Acquire);
     let discarded = store.volumes.discarded();
-    let trash = store.view()?.trash(durable, EXTENTS_PER_STEP)?;
+    // What lies on a dead disk stays in the trash: nobody else would know, once it is back, that it is dead.
+    let is_there = |row: &TrashRow| store.volumes.can_punch(row.extent.volume);
+    let trash = if store.volumes.some_are_offline() {
+        let mut trash = store.view()?.trash(durable, LOOKED_AT_MAX)?;
+        trash.retain(|(_, row)| is_there(row));
+        trash.truncate(EXTENTS_PER_STEP);
+        trash
+    } else {
+        store.view()?.trash(durable, EXTENTS_PER_STEP)?
+    };
     let full = trash.len() == EXTENTS_PER_STEP;
     let ids: Vec<ObjectId> = trash.iter().map(|(_, row)| row.id).collect();
     let free = engine.inner.pins.let_go(trash, |(_, row)| row.id);

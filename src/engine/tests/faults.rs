@@ -66,7 +66,7 @@ fn a_sync_fails(suffix: &str, power_goes_too: bool) {
             files[5] = ("f5".to_owned(), 99, 200_000);
         }
         let after = store(&engine, &target, "after", 1, 10).await;
-        assert!(matches!(after, Err(Error::Busy(_))), "{when}: it goes on: {after:?}");
+        assert!(matches!(after, Err(Error::Unavailable(_))), "{when}: it goes on: {after:?}");
         assert!(!engine.failed().await.is_empty());
         assert!(engine.close().await.is_err());
         if replaced.is_err() {

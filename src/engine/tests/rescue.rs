@@ -12,7 +12,10 @@ use super::rig::{
     runtime, sub_ref,
 };
 use crate::domain::{AtTheEnd, Lock, Metadata};
-use crate::engine::{BucketRef, Caller, Completion, Engine, Extract, ExtractReport, Finish, NamedPart, NewObject};
+use crate::engine::{
+    BucketRef, Caller, Completion, Engine, Error, Extract, ExtractReport, Finish, NamedPart, NewObject, SALVAGE,
+    UNREADABLE,
+};
 use crate::store::index::definitions;
 use crate::store::index::rows::{Row, Stats};
 use crate::world::disk::read_file;
@@ -27,6 +30,8 @@ struct Shop {
     engine: Option<Engine>,
     /// The buckets for recordings of two cameras, one for pictures, and one of the account's own.
     buckets: [String; 4],
+    /// A camera's key.
+    ak: String,
     /// What is in them.
     files: BTreeMap<(usize, String), Vec<u8>>,
 }
@@ -59,7 +64,8 @@ impl Shop {
         let names = [&one.record_bucket, &two.record_bucket, &one.picture_bucket].map(|name| name.as_str().to_owned());
         let [a, b, c] = names;
         let buckets = [a, b, c, "own-things".to_owned()];
-        let mut shop = Self { rig, engine: Some(engine), buckets, files: BTreeMap::new() };
+        let ak = one.access_key.as_str().to_owned();
+        let mut shop = Self { rig, engine: Some(engine), buckets, ak, files: BTreeMap::new() };
         let lengths = [0, 10, 4_000, 70_000, 300_000, 3_000_000];
         for (n, len) in (0_u64..).zip(lengths) {
             shop.put(0, &format!("2014-03-28/file {n}.mp4"), n, len).await;
@@ -469,5 +475,206 @@ fn a_restore_verifies_first_and_replaces_nothing_unless_told() {
         disk.create_dir_all(begun).unwrap();
         let said = Engine::restore(&shop.rig.world, &shop.rig.config, begun, true).unwrap_err().to_string();
         assert!(said.contains("no backup"), "{said}");
+    });
+}
+
+/// Reads what can be read; gives how many files are whole, and holds that none has other bytes.
+async fn whole_files(shop: &Shop, unreadable: &mut Vec<String>) -> usize {
+    let mut whole = 0;
+    for ((at, name), bytes) in &shop.files {
+        match read(shop.engine(), &shop.bucket(*at), name).await {
+            Ok(found) => {
+                assert!(found == *bytes, "{name} has other bytes");
+                whole += 1;
+            }
+            Err(Error::Unavailable(why)) => {
+                assert_eq!(why, UNREADABLE);
+                unreadable.push(name.clone());
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+    whole
+}
+
+/// Nothing is stored, deleted, locked or opened, and each no says why.
+async fn refuses_every_change(shop: &Shop, when: &str) {
+    let (engine, operator, target) = (shop.engine(), Caller::operator(), shop.bucket(0));
+    let file = key("2014-03-28/file 3.mp4");
+    let outcomes = [
+        put(engine, &target, "new", b"new", true, Lock::Open, 3).await.map(|_| ()),
+        put(engine, &target, "long", &content(1, 300_000), false, Lock::Open, 70_000).await.map(|_| ()),
+        engine.delete(&operator, &target, &file).await,
+        engine.set_lock(&operator, &target, &file, Lock::Locked).await.map(|_| ()),
+        engine.create_multipart(&operator, &target, new_object("m", None, Lock::Open)).await.map(|_| ()),
+        engine.open_sub_account(&super::rig::platform(engine), super::rig::gigabytes(1)).await.map(|_| ()),
+        engine.close_account(&operator, &ACCOUNT.parse().unwrap()).await,
+    ];
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        assert!(matches!(outcome, Err(Error::Unavailable(SALVAGE))), "{when}: change {number}: {outcome:?}");
+    }
+    assert!(engine.status(&operator).await.unwrap().salvage.is_some(), "{when}");
+}
+
+/// The books take nothing that would be lost at the end of salvage mode.
+async fn refuses_to_write_down(shop: &Shop) {
+    let named = shop.engine().name_camera(&Caller::operator(), &shop.ak, "gate", "").await;
+    assert!(matches!(named, Err(Error::Unavailable(SALVAGE))), "{:?}", named.map(|_| ()));
+}
+
+#[test]
+fn a_disk_that_fails_is_read_on_and_nothing_is_written_to_it() {
+    runtime().block_on(async {
+        let mut shop = Shop::new(9).await;
+        shop.engine().checkpoint().await.unwrap();
+        shop.put(1, "after the checkpoint", 80, 70_000).await;
+        shop.rig.disk.fail_sync_once(".kdj");
+        let locked = shop.engine().set_lock(&Caller::operator(), &shop.bucket(1), &key("a"), Lock::Locked).await;
+        assert!(locked.is_err());
+        shop.engine().failed().await;
+        refuses_every_change(&shop, "stopped").await;
+        assert_eq!(whole_files(&shop, &mut Vec::new()).await, shop.files.len());
+        assert!(shop.engine().close().await.is_err());
+        // What it still had to write, it has written.
+        shop.engine = None;
+        shop.rig.config.storage.salvage = true;
+        let before = shop.rig.disk.ops();
+        shop.engine = Some(shop.rig.open().unwrap());
+        let at_start = shop.rig.disk.ops();
+        assert_eq!(at_start, before, "a start wrote something");
+        shop.engine().start();
+        refuses_every_change(&shop, "salvage").await;
+        refuses_to_write_down(&shop).await;
+        let taken = shop.engine().back_up(&Caller::operator(), Path::new(BACKUP), true).await.unwrap();
+        assert_eq!(taken.manifest.objects, shop.files.len() as u64);
+        let before = before + (shop.rig.disk.ops() - at_start);
+        assert_eq!(whole_files(&shop, &mut Vec::new()).await, shop.files.len());
+        shop.close().await;
+        assert_eq!(shop.rig.disk.ops(), before, "something was written");
+    });
+}
+
+#[test]
+fn salvage_makes_an_index_in_memory_where_the_one_on_the_disk_cannot_be_used() {
+    runtime().block_on(async {
+        let mut shop = Shop::new(10).await;
+        shop.close().await;
+        shop.rig.disk.fail_reads("index.redb", 0..u64::MAX);
+        shop.rig.disk.fail_reads("books.redb", 0..u64::MAX);
+        assert!(shop.rig.open().is_err());
+        shop.rig.config.storage.salvage = true;
+        let before = shop.rig.disk.ops();
+        shop.engine = Some(shop.rig.open().unwrap());
+        assert_eq!(whole_files(&shop, &mut Vec::new()).await, shop.files.len());
+        refuses_every_change(&shop, "from the volumes").await;
+        shop.close().await;
+        assert_eq!(shop.rig.disk.ops(), before, "something was written");
+    });
+}
+
+#[test]
+fn salvage_serves_the_files_of_the_disk_that_reads_and_names_the_others() {
+    runtime().block_on(async {
+        let mut shop = Shop::new(11).await;
+        shop.close().await;
+        let second = shop.rig.volumes().into_iter().find(|path| path.starts_with("/data/second")).unwrap();
+        shop.rig.disk.fail_reads(&second.to_string_lossy(), 0..u64::MAX);
+        assert!(shop.rig.open().is_err());
+        shop.rig.config.storage.salvage = true;
+        shop.engine = Some(shop.rig.open().unwrap());
+        let mut unreadable = Vec::new();
+        let whole = whole_files(&shop, &mut unreadable).await;
+        assert!(whole > 5 && unreadable.len() > 5, "{whole} {unreadable:?}");
+        shop.close().await;
+    });
+}
+
+#[test]
+fn where_one_disk_is_dead_the_others_take_uploads_and_its_files_are_there_when_it_is_back() {
+    runtime().block_on(async {
+        let mut shop = Shop::new(12).await;
+        shop.engine().settle().await.unwrap();
+        shop.close().await;
+        shop.rig.config.storage.offline = vec!["/data/second".into()];
+        shop.engine = Some(shop.rig.open().unwrap());
+        let mut unreadable = Vec::new();
+        let whole = whole_files(&shop, &mut unreadable).await;
+        assert!(whole > 5 && unreadable.len() > 5, "{whole} {unreadable:?}");
+        for n in 0..20 {
+            shop.put(1, &format!("meanwhile {n}"), 100 + n, 70_000 * usize::from(n % 2 == 0) + 100).await;
+        }
+        let doomed = shop.files.keys().find(|(at, name)| *at == 0 && unreadable.contains(name)).unwrap().1.clone();
+        shop.delete(0, &doomed).await;
+        shop.engine().settle().await.unwrap();
+        let disks = shop.engine().status(&Caller::operator()).await.unwrap().disks;
+        assert_eq!((disks[0].state, disks[1].state), ("ok", "failed"));
+        let mut again = Vec::new();
+        assert_eq!(whole_files(&shop, &mut again).await + again.len(), shop.files.len());
+        shop.close().await;
+        let said = shop.rig.rebuild().unwrap_err().to_string();
+        assert!(said.contains("storage.offline"), "{said}");
+        shop.rig.config.storage.offline.clear();
+        shop.engine = Some(shop.rig.open().unwrap());
+        shop.engine().settle().await.unwrap();
+        shop.all_there("the disk is back").await;
+        shop.close().await;
+        shop.rig.lose_index();
+        shop.rig.rebuild().unwrap();
+        shop.engine = Some(shop.rig.open().unwrap());
+        shop.all_there("rebuilt").await;
+    });
+}
+
+#[test]
+fn a_disk_that_fails_while_others_are_well_is_read_on_and_they_take_the_uploads() {
+    runtime().block_on(async {
+        let mut shop = Shop::new(13).await;
+        shop.engine().checkpoint().await.unwrap();
+        shop.put(1, "after the checkpoint", 80, 70_000).await;
+        shop.put(1, "and on the other disk", 81, 70_000).await;
+        let second = shop.rig.volumes().into_iter().rfind(|path| path.starts_with("/data/second")).unwrap();
+        shop.rig.disk.fail_sync_once(&second.to_string_lossy());
+        for n in 0..4 {
+            let sent = content(90 + n, 2_000);
+            // What was there before stands where this is not acknowledged.
+            let name = format!("2014-03-28/file {n}.mp4");
+            if put(shop.engine(), &shop.bucket(0), &name, &sent, true, Lock::Open, 3_000).await.is_ok() {
+                shop.files.insert((0, name), sent);
+            }
+        }
+        shop.engine().failed().await;
+        let (failing, acknowledged) = (shop.engine().failing_disks(), shop.engine().acknowledged());
+        assert_eq!(failing, [Path::new("/data/second")]);
+        assert!(shop.engine().close().await.is_err());
+        shop.engine = None;
+        shop.rig.config.storage.read_only = failing;
+        shop.engine = Some(shop.rig.open_after(acknowledged).unwrap());
+        assert_eq!(whole_files(&shop, &mut Vec::new()).await, shop.files.len());
+        for n in 0..20 {
+            shop.put(1, &format!("meanwhile {n}"), 100 + n, 70_000 * usize::from(n % 2 == 0) + 100).await;
+        }
+        shop.delete(0, "2014-03-28/file 5.mp4").await;
+        shop.delete(0, "2014-03-28/file 4.mp4").await;
+        shop.engine().settle().await.unwrap();
+        assert_eq!(shop.rig.volumes().into_iter().rfind(|path| path.starts_with("/data/second")), Some(second));
+        // What is on the disk is what was synced.
+        shop.engine().checkpoint().await.unwrap();
+        shop.die();
+        shop.rig.config.storage.read_only.clear();
+        for rebuilt in [false, true] {
+            shop.engine = Some(shop.rig.open().unwrap());
+            shop.engine().settle().await.unwrap();
+            assert_eq!(whole_files(&shop, &mut Vec::new()).await, shop.files.len(), "rebuilt: {rebuilt}");
+            for gone in ["2014-03-28/file 5.mp4", "2014-03-28/file 4.mp4"] {
+                assert!(
+                    read(shop.engine(), &shop.bucket(0), gone).await.is_err(),
+                    "{gone} came back; rebuilt: {rebuilt}"
+                );
+            }
+            assert_sound(shop.engine(), "the disk is well again").await;
+            shop.close().await;
+            shop.rig.lose_index();
+            shop.rig.rebuild().unwrap();
+        }
     });
 }

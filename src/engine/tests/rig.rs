@@ -91,6 +91,9 @@ impl Rig {
                 index_cache: 8 << 20,
                 scrub_rate: 0,
                 master_key: PathBuf::from("/data/master.key"),
+                offline: Vec::new(),
+                read_only: Vec::new(),
+                salvage: false,
             },
             s3: S3 {
                 listen,
@@ -140,6 +143,12 @@ impl Rig {
 
     pub fn open(&self) -> Result<Engine> {
         Engine::open(self.world.clone(), &self.config, PublicUrls::default(), Arc::new(Deaf))
+    }
+
+    /// Opens a store again that has failed, as the process does that saw it.
+    pub fn open_after(&self, acknowledged: u64) -> Result<Engine> {
+        let (world, urls) = (self.world.clone(), PublicUrls::default());
+        Engine::open_after(world, &self.config, urls, Arc::new(Deaf), Some(acknowledged))
     }
 
     pub fn rebuild(&self) -> Result<crate::engine::RebuildReport> {

@@ -143,6 +143,8 @@ fn words<C: Call>(
         Ok(outcome) => return answer(0, Some(&outcome)),
         Err(Error::Busy(_)) => return (Reply::Busy, "busy".to_owned()),
         Err(error @ Error::NoRoom) => return (Reply::Fault(Fault::server(error.to_string())), "disk full".to_owned()),
+        // The contract has no number for it: a Fault of the server, in words that say what it is.
+        Err(Error::Unavailable(why)) => return (Reply::Fault(Fault::server(why.to_owned())), "unavailable".to_owned()),
         Err(Error::Broken(cause)) => cause.to_string(),
         Err(Error::Refused(refusal)) => match told(C::OPERATION, &refusal) {
             Told::Result(number) => return answer(number, None),

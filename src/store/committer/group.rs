@@ -117,6 +117,10 @@ impl Run {
     /// Writes it.
     pub(super) fn write(&self) -> Result<(), StoreError> {
         let pieces: Vec<&[u8]> = self.pieces.iter().map(Buffer::bytes).collect();
-        self.volume.file.write_pieces_at(&pieces, self.offset).doing(|| format!("write volume {}", self.volume.id))
+        let written = self.volume.file.write_pieces_at(&pieces, self.offset);
+        if written.is_err() {
+            self.volume.fail();
+        }
+        written.doing(|| format!("write volume {}", self.volume.id))
     }
 }

@@ -163,6 +163,8 @@ pub struct Bells {
     pub witness: Witness,
     /// Sequence up to which the index is durable: what was deleted later is not punched yet.
     pub durable: AtomicU64,
+    /// Sequence of the last change that was acknowledged, or might have been.
+    pub acknowledged: AtomicU64,
     /// When the index was last made durable, ms since 1970; 0 while it was not since the start.
     pub checkpointed: std::sync::atomic::AtomicI64,
 }
@@ -283,6 +285,20 @@ impl Receipt {
 // === impl Queue ===
 
 impl Queue {
+    /// A queue that takes nothing, for this reason.
+    pub fn closed(reason: String) -> Self {
+        let (commands, _) = sync_channel(1);
+        let (_, stopped) = watch::channel(Some(reason));
+        Self {
+            commands,
+            waiting: Arc::default(),
+            asleep: Arc::new(AtomicBool::new(true)),
+            stopped,
+            thread: Arc::default(),
+            by_hand: None,
+        }
+    }
+
     /// Puts a command in; [`StoreError::Queue`] where too many wait.
     pub fn send(&self, command: Command) -> Result<(), StoreError> {
         if let Some(reason) = self.stopped.borrow().clone() {

@@ -468,6 +468,12 @@ impl<'t> Apply<'t> {
         Ok(())
     }
 
+    /// A record that was never a file's is trash: its volume cannot be written to now.
+    pub fn trash_record(&mut self, place: Place, id: ObjectId) -> Result<(), StoreError> {
+        self.adopt(place);
+        self.trash(place, id)
+    }
+
     fn trash_segments(&mut self, segments: &[Segment]) -> Result<(), StoreError> {
         segments.iter().try_for_each(|segment| self.trash(segment.place, segment.id))
     }

@@ -73,6 +73,8 @@ pub struct Volumes {
     pub buffers: Arc<Pool>,
     /// Headers that were read lately.
     headers: Headers,
+    /// Nothing is written anywhere: salvage mode.
+    lenient: bool,
     /// Used to make volumes and their keys.
     world: WorldHandle,
 }
@@ -89,6 +91,28 @@ impl std::fmt::Debug for WorldHandle {
 struct Dir {
     path: PathBuf,
     lane: Lane,
+    state: DirState,
+}
+
+/// What a disk is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DirState {
+    Well,
+    /// It fails: it is read, and nothing is written there.
+    ReadOnly,
+    /// It is dead: nothing of it is opened.
+    Offline,
+}
+
+/// What is done about disks that are dead.
+#[derive(Clone, Debug, Default)]
+pub struct Dead {
+    /// Directories of which nothing is opened.
+    pub offline: Vec<PathBuf>,
+    /// Directories where what cannot be read is passed over, and nothing is written.
+    pub read_only: Vec<PathBuf>,
+    /// The same of all of them.
+    pub lenient: bool,
 }
 
 #[derive(Debug, Default)]
@@ -148,6 +172,11 @@ impl Volume {
         synced.doing(|| format!("sync volume {}", self.id))
     }
 
+    /// A write to it failed: nothing on it is acknowledged any more.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
     /// The header at `offset`, checked against where it stands; `None` where there is none.
     pub fn read_header(&self, offset: u64) -> Result<Option<Header>, StoreError> {
         let mut first = vec![0; SECTOR_LEN];
@@ -181,6 +210,7 @@ impl Volumes {
         store_id: [u8; 16],
         volume_size: u64,
         reserve: Reserve,
+        dead: &Dead,
     ) -> Result<Self, StoreError> {
         let mut files = HashMap::new();
         let mut open_dirs = Vec::new();
@@ -188,20 +218,45 @@ impl Volumes {
         for (number, path) in dirs.iter().enumerate() {
             let lane =
                 Lane::start(&number.to_string(), world.grain.threads).doing(|| "start a disk's threads".to_owned())?;
-            // A process that was killed, or failed, when it made a volume may have left a name that is on no disk.
-            world.disk.sync_dir(path).doing(|| format!("sync {}", path.display()))?;
-            for file in world.disk.list(path).doing(|| format!("list {}", path.display()))? {
+            let lenient = dead.lenient || dead.read_only.contains(path);
+            let listed = if dead.offline.contains(path) {
+                None
+            } else {
+                match world.disk.list(path).doing(|| format!("list {}", path.display())) {
+                    Ok(listed) => Some(listed),
+                    Err(error) if lenient => {
+                        tracing::error!(%error, "a disk cannot be read; none of its files is served");
+                        None
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            let state = match (listed.is_some(), lenient) {
+                (false, _) => DirState::Offline,
+                (true, true) => DirState::ReadOnly,
+                (true, false) => DirState::Well,
+            };
+            if state == DirState::Well {
+                // A process that was killed, or failed, when it made a volume may have left a name that is on no disk.
+                world.disk.sync_dir(path).doing(|| format!("sync {}", path.display()))?;
+            }
+            for file in listed.into_iter().flatten() {
                 if let Some(id) = volume_number(&file) {
                     last = last.max(id.get());
-                    match open_volume(&world, &file, id, number, store_id)? {
-                        Some(volume) => {
+                    match open_volume(&world, &file, id, number, store_id) {
+                        Ok(Some(volume)) => {
                             files.insert(id, Arc::new(volume));
                         }
-                        None => world.disk.remove(&file).doing(|| format!("remove {}", file.display()))?,
+                        Ok(None) if lenient => {}
+                        Ok(None) => world.disk.remove(&file).doing(|| format!("remove {}", file.display()))?,
+                        Err(error) if lenient => {
+                            tracing::error!(%error, "a volume cannot be read; none of its files is served");
+                        }
+                        Err(error) => return Err(error),
                     }
                 }
             }
-            open_dirs.push(Dir { path: path.clone(), lane });
+            open_dirs.push(Dir { path: path.clone(), lane, state });
         }
         let next_volume = last + 1;
         let room = Room { active: dirs.iter().map(|_| None).collect(), next_volume, ..Room::default() };
@@ -216,6 +271,7 @@ impl Volumes {
             room: Mutex::new(room),
             buffers: Arc::default(),
             headers: Headers::default(),
+            lenient: dead.lenient,
             world: WorldHandle(world),
         })
     }
@@ -223,6 +279,34 @@ impl Volumes {
     fn room(&self) -> MutexGuard<'_, Room> {
         // A panic while the room was held leaves it whole: every change is one assignment.
         self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what cannot be read of this volume is passed over, and nothing is written to it.
+    pub fn is_read_only(&self, volume: &Volume) -> bool {
+        self.lenient || self.dirs[volume.dir].state == DirState::ReadOnly
+    }
+
+    /// Whether what is deleted in this volume can be given back to its disk.
+    pub fn can_punch(&self, id: VolumeId) -> bool {
+        self.get(id).is_some_and(|volume| !self.is_read_only(&volume))
+    }
+
+    /// Directories of disks on which a write or a sync has failed.
+    pub fn failing(&self) -> Vec<PathBuf> {
+        let failed: HashSet<usize> =
+            self.all().iter().filter(|volume| volume.failed.load(Ordering::Acquire)).map(|volume| volume.dir).collect();
+        failed.into_iter().map(|dir| self.dirs[dir].path.clone()).collect()
+    }
+
+    /// Whether there is a disk of which nothing is opened: a volume that is not there may lie on it.
+    pub fn some_are_offline(&self) -> bool {
+        self.lenient || self.dirs.iter().any(|dir| dir.state != DirState::Well)
+    }
+
+    /// Room is given out past this volume: one that is not opened may have that number.
+    pub fn never_below(&self, next_volume: u32) {
+        let mut room = self.room();
+        room.next_volume = room.next_volume.max(next_volume);
     }
 
     /// The volume, while it exists.
@@ -265,6 +349,9 @@ impl Volumes {
         // What is left of a disk whose room held back is spent is for what makes room.
         for step in 0..if self.is_spent() { 0 } else { self.dirs.len() } {
             let dir = (room.next_dir + step) % self.dirs.len();
+            if self.dirs[dir].state != DirState::Well {
+                continue;
+            }
             match self.reserve_in(&mut room, dir, len) {
                 Ok((volume, extent)) => {
                     room.next_dir = (dir + 1) % self.dirs.len();
@@ -338,7 +425,7 @@ impl Volumes {
         Ok((free, reserve))
     }
 
-    /// Each disk: directory, size, free, reserve, volumes, whether one of them failed.
+    /// Each disk: directory, size, free, reserve, volumes, whether it is dead or one of them failed.
     pub fn disks(&self) -> Vec<(PathBuf, u64, u64, u64, u32, bool)> {
         let volumes = self.all();
         self.dirs
@@ -348,7 +435,7 @@ impl Volumes {
                 let (total, _) = self.world.0.disk.space(&dir.path).unwrap_or((0, 0));
                 let (free, reserve) = self.free(number).unwrap_or((0, 0));
                 let here = volumes.iter().filter(|v| v.dir == number);
-                let failed = here.clone().any(|v| v.failed.load(Ordering::Acquire));
+                let failed = dir.state != DirState::Well || here.clone().any(|v| v.failed.load(Ordering::Acquire));
                 (dir.path.clone(), total, free, reserve, u32::try_from(here.count()).unwrap_or(u32::MAX), failed)
             })
             .collect()
@@ -432,7 +519,7 @@ impl Volumes {
         }
         let mut touched = BTreeMap::new();
         for extent in merged {
-            let Some(volume) = self.get(extent.volume) else { continue };
+            let Some(volume) = self.get(extent.volume).filter(|volume| !self.is_read_only(volume)) else { continue };
             volume.file.punch(extent.offset, extent.len).doing(|| format!("punch volume {}", volume.id))?;
             touched.insert(volume.id, volume);
         }
@@ -444,7 +531,7 @@ impl Volumes {
 
     /// Removes a volume in which nothing lives.
     pub fn remove(&self, id: VolumeId) -> Result<(), StoreError> {
-        let Some(volume) = self.get(id) else { return Ok(()) };
+        let Some(volume) = self.get(id).filter(|volume| !self.is_read_only(volume)) else { return Ok(()) };
         self.files.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         let doing = || format!("remove volume {}", volume.path.display());
         self.world.0.disk.remove(&volume.path).doing(doing)?;

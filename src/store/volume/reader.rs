@@ -29,9 +29,7 @@ impl RecordReader {
     /// Opens the record at `place`, which must be commit `id`'s: a header that belongs to another
     /// is damage, not an answer. Where all of it is wanted, a short payload is read in the same go.
     pub async fn open(volumes: &Volumes, place: Place, id: ObjectId, all: bool) -> Result<Self, StoreError> {
-        let volume = volumes
-            .get(place.volume)
-            .ok_or_else(|| StoreError::Damaged(format!("volume {} is not there", place.volume)))?;
+        let volume = volumes.get(place.volume).ok_or_else(|| not_there(volumes, place))?;
         if let Some(header) = volumes.headers.get(id, place) {
             return Ok(Self { volume, header, ahead: None });
         }
@@ -48,9 +46,7 @@ impl RecordReader {
 
     /// As [`RecordReader::open`], on a thread that may wait.
     pub fn open_blocking(volumes: &Volumes, place: Place, id: ObjectId) -> Result<Self, StoreError> {
-        let volume = volumes
-            .get(place.volume)
-            .ok_or_else(|| StoreError::Damaged(format!("volume {} is not there", place.volume)))?;
+        let volume = volumes.get(place.volume).ok_or_else(|| not_there(volumes, place))?;
         let mut bytes = vec![0; place.header_len as usize];
         volume.file.read_exact_at(&mut bytes, place.offset).doing(|| format!("read volume {}", volume.id))?;
         let header = Self::check(&volume, place, id, &bytes)?;
@@ -162,7 +158,12 @@ impl RecordReader {
 /// many bytes behind them will be wanted next: where the disk has to be asked, it is told of those too.
 async fn read(volumes: &Volumes, volume: &Arc<Volume>, len: usize, at: u64, soon: u64) -> Result<Buffer, StoreError> {
     let mut bytes = volumes.buffers.take_to_fill(len);
-    if volume.file.read_cached_at(bytes.bytes_mut(), at).doing(|| format!("read volume {}", volume.id))? {
+    let unread = |error: std::io::Error| match error.kind() {
+        // A header that says more than there is, which is no fault of the disk.
+        std::io::ErrorKind::UnexpectedEof => StoreError::Damaged(format!("volume {} ends before {at}", volume.id)),
+        _ => StoreError::Unreadable(format!("read volume {} at {at}: {error}", volume.id)),
+    };
+    if volume.file.read_cached_at(bytes.bytes_mut(), at).map_err(unread)? {
         return Ok(bytes);
     }
     let file = Arc::clone(volume);
@@ -171,5 +172,10 @@ async fn read(volumes: &Volumes, volume: &Arc<Volume>, len: usize, at: u64, soon
         file.file.will_read(at, len as u64 + soon.min(AHEAD_MAX));
         file.file.read_exact_at(bytes.bytes_mut(), at).map(|()| bytes)
     };
-    volumes.lane(volume).run(read).await?.doing(|| format!("read volume {}", volume.id))
+    volumes.lane(volume).run(read).await?.map_err(unread)
+}
+
+fn not_there(volumes: &Volumes, place: Place) -> StoreError {
+    let what = format!("volume {} is not there", place.volume);
+    if volumes.some_are_offline() { StoreError::Unreadable(what) } else { StoreError::Damaged(what) }
 }

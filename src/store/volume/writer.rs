@@ -296,7 +296,9 @@ mod tests {
         let (world, _, _) = fake::world(1);
         let dir = std::path::PathBuf::from("/v");
         world.disk.create_dir_all(&dir).unwrap();
-        let volumes = Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0)).unwrap();
+        let volumes =
+            Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0), &crate::store::volume::Dead::default())
+                .unwrap();
         let volumes = Arc::new(volumes);
         let mut md5 = Hasher::start().unwrap().stream();
         let key = "a/录像.mp4".parse().unwrap();
@@ -361,7 +363,10 @@ mod tests {
         let (world, _, _) = fake::world(1);
         let dir = std::path::PathBuf::from("/v");
         world.disk.create_dir_all(&dir).unwrap();
-        let volumes = Arc::new(Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0)).unwrap());
+        let volumes = Arc::new(
+            Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0), &crate::store::volume::Dead::default())
+                .unwrap(),
+        );
         let mut md5 = Hasher::start().unwrap().stream();
         let key = "k".parse().unwrap();
         let mut writer = RecordWriter::new(&volumes, [7; 16], &key, &Metadata::default(), 3 << 20).unwrap();
