@@ -49,7 +49,7 @@ pub struct Books {
 }
 
 /// What is changed in frozen books too, in memory: who signs in and who guesses.
-const PASSING: [&str; 3] = ["sessions", "guesses", "setup"];
+const PASSING: [&str; 4] = ["sessions", "guesses", "guess_key", "setup"];
 
 /// One change under way: all of it is written, or nothing.
 pub struct Changes {

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -85,6 +85,8 @@ impl Accept for UnixListener {
 /// Unsent bytes of a connection that the kernel takes at most. It would take megabytes: ten thousand slow readers would
 /// fill its memory, and one that reads slowly would look as if it had stopped, because for a minute there is no room.
 const UNSENT_MAX: u32 = 256 << 10;
+/// How long a client that says nothing is told goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Connections that wait to be accepted: cameras that all come back after a power cut.
 const QUEUE: u32 = 4096;
 
@@ -204,7 +206,11 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     loop {
         match shutdown.run_until_cancelled(io.begins()).await {
             Some(Ok(true)) => {}
-            Some(Ok(false)) | None => return,
+            Some(Ok(false)) | None => {
+                // With the words that a protocol below has for it; whoever has gone does not hear them.
+                let _ = tokio::time::timeout(FAREWELL, io.shutdown()).await;
+                return;
+            }
             Some(Err(error)) => {
                 tracing::debug!(plane = of.plane.name(), %error, "a connection ended without a request");
                 return;

@@ -109,7 +109,8 @@ fn a_power_cut_at_any_moment_of_an_exchange_leaves_a_store_that_opens() {
             let rig = Rig::new(cut, 1000);
             let (engine, known) = filled(&rig).await;
             engine.checkpoint().await.unwrap();
-            rig.disk.fail_after(cut);
+            // Over the whole of it, and past its end.
+            rig.disk.fail_after(cut * 3);
             let done = engine.rotate_master_key(&Caller::operator()).await;
             finished += u32::from(done.is_ok());
             drop(engine);
