@@ -263,7 +263,8 @@ fn make_index(
 
 fn load_keys(world: &World, layout: &Layout) -> Result<Keys, StoreError> {
     let path = &layout.master_key;
-    let keys = Keys::load(&*world.disk, path).map_err(|e| StoreError::Unusable(e.to_string()))?;
+    let keys = Keys::load(&*world.disk, path)
+        .map_err(|e| StoreError::Unusable(format!("{}: {e}; restore it from a backup", path.display())))?;
     keys.ok_or_else(|| {
         StoreError::Unusable(format!(
             "{} is missing: secrets cannot be read without it; mount its disk, or restore it from a backup",

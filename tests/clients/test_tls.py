@@ -105,8 +105,10 @@ def by_s3cmd(box, sub, source, target):
 def by_rclone(box, sub, source, target):
     remote = f":s3,provider=Other,access_key_id={sub.ak},secret_access_key={sub.sk},endpoint='{sub.url}',region={REGION}:{sub.record}/{KEY}"
     options = ["--config", os.devnull, "--ca-cert", box.ca, "--retries", "1", "--low-level-retries", "1"]
-    run(tool("rclone"), *options, "copyto", source, remote)
-    run(tool("rclone"), *options, "copyto", remote, target)
+    # It takes an authority from its own option or from this variable of the AWS SDKs, not from both.
+    env = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}
+    run(tool("rclone"), *options, "copyto", source, remote, env=env)
+    run(tool("rclone"), *options, "copyto", remote, target, env=env)
 
 
 CLIENTS = {"boto3 V4": by_boto("s3v4"), "boto3 V2": by_boto("s3"), "aws-cli": by_aws_cli, "curl": by_curl, "s3cmd": by_s3cmd, "rclone": by_rclone}
