@@ -37,9 +37,9 @@ pub const KEY: Patience = Patience {
 /// One account's password from one place: the contract lets answers be late, but not be others, so that the longest
 /// wait is one that a caller sits out.
 pub const PASSWORD: Patience = Patience {
-    free: 5,
-    first: Duration::from_secs(1),
-    longest: Duration::from_secs(10),
+    free: 20,
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(1),
     forgiven_every: None,
     forgotten_after: DAY,
 };

@@ -20,7 +20,8 @@ use super::io::Traffic;
 use super::serve::Accept;
 use crate::telemetry::Plane;
 
-/// Those that have been quiet longest are looked for so many at a time: a look goes over all places.
+/// Those that have been quiet longest are looked for so many at a time, and an eighth of all at most: a look goes over all
+/// places, and who falls silent after it is not in it.
 const LEAVING_AT_A_LOOK: usize = 64;
 /// Where everybody has a request under way, how long until it is looked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -121,9 +122,10 @@ impl Places {
         let seated = self.seated();
         let mut found: Vec<_> =
             seated.iter().filter_map(|(number, traffic)| Some((traffic.quiet_since()?, *number))).collect();
-        if found.len() > LEAVING_AT_A_LOOK {
-            found.select_nth_unstable(LEAVING_AT_A_LOOK - 1);
-            found.truncate(LEAVING_AT_A_LOOK);
+        let most = LEAVING_AT_A_LOOK.min(found.len() / 8).max(1);
+        if found.len() > most {
+            found.select_nth_unstable(most - 1);
+            found.truncate(most);
         }
         found.sort_unstable_by(|one, other| other.cmp(one));
         found.into_iter().filter_map(|(since, number)| Some((since, Arc::clone(seated.get(&number)?)))).collect()
@@ -207,7 +209,6 @@ mod tests {
         let places = places(3);
         let seats = [take(&places, 1).await, take(&places, 2).await, take(&places, 3).await];
         assert!(places.make_room() && seats[0].traffic.is_leaving());
-        // Both were found by the same look.
         let _talks = UnderWay::begin(&seats[1].traffic);
         assert!(places.make_room());
         assert!(!seats[1].traffic.is_leaving() && seats[2].traffic.is_leaving());

@@ -123,7 +123,7 @@ def test_a_thousand_clients_and_256_descriptors_leave_a_box_that_works(new_serve
         many.gone += strangers.gone
         many.tend(0.1)
     for n in range(4):
-        sub.put(sub.record, f"big {n}", payload(5 * MIB, n))
+        sub.put(sub.record, f"big {n}", payload(19 * MIB, n))
     assert len(list(volumes.iterdir())) > made, "a volume was made"
     assert descriptors(server) < 256
     assert server.json("status")
@@ -196,7 +196,7 @@ def test_readers_that_stall_hold_little_are_cut_and_give_back_what_they_hold(new
     # One that takes a little and again a little, slowly: it moves, so it is kept.
     slow = socket.create_connection(server.address("s3"), timeout=30)
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
-    slow.sendall(signed(sub, "GET", "film", {"range": f"bytes=0-{6 * MIB - 1}"}))
+    slow.sendall(signed(sub, "GET", "film", {"range": f"bytes=0-{20 * MIB - 1}"}))
     grown = memory(server.process.pid)[0] - rss
     admin = server.wire(*account.admin())
     assert admin.delete(sub.record, "film").status == 204
@@ -207,7 +207,7 @@ def test_readers_that_stall_hold_little_are_cut_and_give_back_what_they_hold(new
 
     def moves_until_the_stalled_are_cut():
         nonlocal taken
-        if taken < 5 * MIB:
+        if taken < 19 * MIB:
             taken += len(slow.recv(16 * KIB))
         return metric(server, "kandian_http_connections") <= 3
 
@@ -215,11 +215,11 @@ def test_readers_that_stall_hold_little_are_cut_and_give_back_what_they_hold(new
     rest = taken
     while chunk := slow.recv(MIB):
         rest += len(chunk)
-        if rest >= 6 * MIB:
+        if rest >= 20 * MIB:
             break
     good.stop()
     assert good.failures == [] and len(good.waits) > 20
-    assert rest >= 6 * MIB, f"a slow reader was cut after {rest} bytes"
+    assert rest >= 20 * MIB, f"a slow reader was cut after {rest} bytes"
     assert grown < 60 * 2 * MIB, f"60 readers hold {grown / MIB:.0f} MiB"
     for s in stalled + [slow]:
         s.close()
@@ -243,7 +243,7 @@ def test_a_flood_of_requests_in_a_pipeline_is_answered_in_order_and_fills_no_mem
     sender.start()
     worked_off = settled(answered) - before
     assert 0 < worked_off < count, "requests were served although no answer was taken"
-    assert memory(server.process.pid)[0] - rss < 16 * MIB
+    assert memory(server.process.pid)[0] - rss < 120 * MIB
     stream = s.makefile("rb")
     for n in range(count):
         assert stream.readline() == b"HTTP/1.1 200 OK\r\n", n
