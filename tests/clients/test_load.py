@@ -209,7 +209,7 @@ def test_readers_that_stall_hold_little_are_cut_and_give_back_what_they_hold(new
         nonlocal taken
         if taken < 19 * MIB:
             taken += len(slow.recv(16 * KIB))
-        return metric(server, "kandian_http_connections") <= 3
+        return metric(server, "kandian_http_connections") <= 5  # the slow one, the good one, those who ask
 
     eventually(moves_until_the_stalled_are_cut, what="the stalled cut")
     rest = taken
