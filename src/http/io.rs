@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::head::HeadScan;
+use super::stall::StallTimer;
 use super::{Limits, LiveRouter};
 use crate::telemetry::Plane;
 
@@ -72,7 +73,7 @@ pub(super) struct Watched<T> {
     traffic: Arc<Traffic>,
     limits: Limits,
     timer: Pin<Box<Sleep>>,
-    writing_until: Option<Pin<Box<Sleep>>>,
+    writing: StallTimer,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
     waiting: Waiting,
     ended_seen: u64,
@@ -180,7 +181,7 @@ impl<T> Watched<T> {
             traffic,
             limits,
             timer: Box::pin(tokio::time::sleep(limits.idle_time)),
-            writing_until: None,
+            writing: StallTimer::default(),
             lingering: None,
             waiting: Waiting::Resting,
             ended_seen: 0,
@@ -217,7 +218,7 @@ impl<T> Watched<T> {
             self.wait(Waiting::ForRequest);
         }
         // The end of an answer that is not taken yet is no silence.
-        if self.writing_until.is_none() && self.traffic.quiet.load(Ordering::Relaxed) == TALKS {
+        if !self.writing.runs() && self.traffic.quiet.load(Ordering::Relaxed) == TALKS {
             self.traffic.fell_quiet();
         }
         self.traffic.task.register(cx.waker());
@@ -231,7 +232,7 @@ impl<T> Watched<T> {
             return true;
         }
         self.wait(Waiting::Resting);
-        self.traffic.rests.store(self.writing_until.is_none(), Ordering::Relaxed);
+        self.traffic.rests.store(!self.writing.runs(), Ordering::Relaxed);
         self.timer.as_mut().poll(cx).is_ready()
     }
 
@@ -252,16 +253,8 @@ impl<T> Watched<T> {
     }
 
     fn write_result<R>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
-        if polled.is_ready() {
-            self.writing_until = None;
-            return polled;
-        }
-        let time = self.router.stall_time().unwrap_or(self.limits.write_time);
-        let timer = self.writing_until.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
-        match timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        let Self { limits, router, writing, .. } = self;
+        writing.watch(cx, polled, || router.stall_time(limits))
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 
+use super::Limits;
+
 /// The router of a plane, and how long its readers may stall. A reload puts others in; requests under way keep their
 /// router.
 #[derive(Clone)]
@@ -33,9 +35,10 @@ impl LiveRouter {
         self.0.stall_time.store(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// See [`LiveRouter::set_stall_time`]; `None` where it never was.
-    pub(super) fn stall_time(&self) -> Option<Duration> {
-        Some(self.0.stall_time.load(Ordering::Relaxed)).filter(|time| *time > 0).map(Duration::from_millis)
+    /// See [`LiveRouter::set_stall_time`]; what the limits say where it never was.
+    pub(super) fn stall_time(&self, limits: &Limits) -> Duration {
+        let set = Some(self.0.stall_time.load(Ordering::Relaxed)).filter(|time| *time > 0);
+        set.map_or(limits.write_time, Duration::from_millis)
     }
 }
 

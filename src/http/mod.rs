@@ -7,6 +7,7 @@ mod live;
 mod places;
 mod secure;
 mod serve;
+mod stall;
 mod unix;
 
 use std::net::SocketAddr;
@@ -16,8 +17,9 @@ use crate::domain::limits;
 
 pub use cookie::{SECURED_SESSION_COOKIE, SESSION_COOKIE, cookie, session_cookie_name};
 pub use live::LiveRouter;
-pub use secure::{Door, DoorStream, LiveTls, Stalls};
+pub use secure::{Door, DoorStream, LiveTls};
 pub use serve::{Accept, Opened, Opening, listen, serve};
+pub use stall::Stalls;
 pub use unix::{Answer, Coming, open, request};
 
 /// The address of the socket's other end, in the extensions of every request that came over TCP.

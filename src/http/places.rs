@@ -15,9 +15,9 @@ use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::Limits;
 use super::io::Traffic;
 use super::serve::Accept;
+use super::{Limits, LiveRouter};
 use crate::telemetry::Plane;
 
 /// Those that have been quiet longest are looked for so many at a time, and an eighth of all at most: a look goes over all
@@ -154,10 +154,10 @@ impl Spare {
     }
 
     /// Takes the next connection and closes it.
-    pub(super) fn turn_away(&mut self, listener: &impl Accept, limits: &Limits) {
+    pub(super) fn turn_away(&mut self, listener: &impl Accept, limits: &Limits, router: &LiveRouter) {
         drop(self.0.take());
         // Somebody waits, or accepting had not failed: nothing is waited for here.
-        drop(listener.accept(limits).now_or_never());
+        drop(listener.accept(limits, router).now_or_never());
         *self = Self::new(listener);
     }
 }
@@ -240,7 +240,7 @@ mod tests {
         let mut spare = Spare::new(&listener);
         assert!(spare.0.is_some());
         while client.try_read(&mut [0; 8]).is_err() {
-            spare.turn_away(&listener, &Limits::default());
+            spare.turn_away(&listener, &Limits::default(), &axum::Router::new().into());
             tokio::task::yield_now().await;
         }
         assert_eq!(client.read(&mut [0; 8]).await.unwrap_or(0), 0);

@@ -1,20 +1,16 @@
 //! TLS in front of a listener: the handshake in the connection's own task, and what is told to who speaks none.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Sleep;
 
-use super::Limits;
 use super::serve::{Accept, Opened, Opening, accept_tcp};
+use super::{Limits, LiveRouter, Stalls};
 use crate::tls::{Acceptor, MaybeTls, ServerStream, begins_tls};
 
 /// What a listener shows to clients from now on: a certificate, or none, where it speaks plain HTTP. A reload puts
@@ -48,17 +44,6 @@ pub struct Door {
 /// A connection from a [`Door`].
 pub type DoorStream = MaybeTls<TcpStream, ServerStream<Stalls<TcpStream>>>;
 
-/// A socket below TLS whose client takes no byte for too long.
-///
-/// Above TLS that cannot be seen: a write is done when the bytes are sealed, and a flush waits for all of them, however
-/// well they move.
-#[derive(Debug)]
-pub struct Stalls<T> {
-    io: T,
-    time: Duration,
-    until: Option<Pin<Box<Sleep>>>,
-}
-
 /// For who speaks HTTP where TLS is spoken.
 const SPEAKS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 37\r\nConnection: close\r\n\r\nthis port speaks TLS; call https://\r\n";
@@ -80,17 +65,26 @@ impl AsFd for Door {
 
 impl Accept for Door {
     type Io = DoorStream;
-    async fn accept(&self, limits: &Limits) -> io::Result<(Opening<DoorStream>, Option<SocketAddr>)> {
+    async fn accept(
+        &self,
+        limits: &Limits,
+        router: &LiveRouter,
+    ) -> io::Result<(Opening<DoorStream>, Option<SocketAddr>)> {
         let (stream, peer) = accept_tcp(&self.listener).await?;
         let opening: Opening<DoorStream> = match self.tls.get() {
             None => Box::pin(async { Ok(Opened { io: DoorStream::Plain(stream), secured: false }) }),
-            Some(acceptor) => Box::pin(open(stream, acceptor, limits.write_time)),
+            Some(acceptor) => Box::pin(open(stream, acceptor, *limits, router.clone())),
         };
         Ok((opening, Some(peer)))
     }
 }
 
-async fn open(stream: TcpStream, acceptor: Acceptor, write_time: Duration) -> io::Result<Opened<DoorStream>> {
+async fn open(
+    stream: TcpStream,
+    acceptor: Acceptor,
+    limits: Limits,
+    router: LiveRouter,
+) -> io::Result<Opened<DoorStream>> {
     let mut first = [0];
     if stream.peek(&mut first).await? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -99,8 +93,7 @@ async fn open(stream: TcpStream, acceptor: Acceptor, write_time: Duration) -> io
         refuse(stream).await?;
         return Err(io::Error::new(io::ErrorKind::InvalidData, "plain HTTP on a port that speaks TLS"));
     }
-    let stream = Stalls { io: stream, time: write_time, until: None };
-    let stream = acceptor.accept(stream).await?;
+    let stream = acceptor.accept(Stalls::new(stream, limits, router)).await?;
     Ok(Opened { io: DoorStream::Tls(Box::new(stream)), secured: true })
 }
 
@@ -116,58 +109,11 @@ async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-// === impl Stalls ===
-
-impl<T> Stalls<T> {
-    fn watch<R>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
-        if polled.is_ready() {
-            self.until = None;
-            return polled;
-        }
-        let time = self.time;
-        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
-        until.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Stalls<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, out)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Stalls<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write(cx, data);
-        self.watch(cx, polled)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, data);
-        self.watch(cx, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::Router;
     use axum::routing::{get, put};
+    use tokio::io::AsyncRead;
     use tokio::task::JoinHandle;
     use tokio_util::sync::CancellationToken;
 
@@ -207,12 +153,16 @@ mod tests {
     }
 
     async fn start(limits: Limits) -> Server {
+        start_with(limits, routes()).await
+    }
+
+    async fn start_with(limits: Limits, routes: impl Into<LiveRouter>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it has one");
         let (metrics, shutdown) = (Arc::new(Metrics::default()), CancellationToken::new());
         let tls = LiveTls::new(Some(identity().acceptor()));
         let door = Door::new(listener, tls.clone());
-        let task = tokio::spawn(serve(door, routes(), limits, Arc::clone(&metrics.s3), shutdown.clone()));
+        let task = tokio::spawn(serve(door, routes.into(), limits, Arc::clone(&metrics.s3), shutdown.clone()));
         Server { address, metrics, tls, shutdown, task }
     }
 
@@ -309,7 +259,18 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_stops_is_cut_though_everything_is_sealed_already() {
         let limits = Limits { write_time: Duration::from_millis(300), ..Limits::default() };
-        let server = start(limits).await;
+        is_cut(start(limits).await).await;
+    }
+
+    #[tokio::test]
+    async fn what_was_set_while_it_runs_holds_for_readers_over_tls_too() {
+        let live = LiveRouter::from(routes());
+        let server = start_with(Limits::default(), live.clone()).await;
+        live.set_stall_time(Duration::from_millis(300));
+        is_cut(server).await;
+    }
+
+    async fn is_cut(server: Server) {
         let mut stream = connect(&server).await;
         stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("open");
         read_until(&mut stream, "HTTP/1.1 200").await;

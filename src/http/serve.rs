@@ -38,6 +38,7 @@ pub trait Accept: AsFd + Send + 'static {
     fn accept(
         &self,
         limits: &Limits,
+        router: &LiveRouter,
     ) -> impl Future<Output = io::Result<(Opening<Self::Io>, Option<SocketAddr>)>> + Send;
 }
 
@@ -69,7 +70,7 @@ pub(super) async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream,
 
 impl Accept for TcpListener {
     type Io = TcpStream;
-    async fn accept(&self, _: &Limits) -> io::Result<(Opening<TcpStream>, Option<SocketAddr>)> {
+    async fn accept(&self, _: &Limits, _: &LiveRouter) -> io::Result<(Opening<TcpStream>, Option<SocketAddr>)> {
         let (stream, peer) = accept_tcp(self).await?;
         Ok((plain(stream), Some(peer)))
     }
@@ -77,7 +78,7 @@ impl Accept for TcpListener {
 
 impl Accept for UnixListener {
     type Io = UnixStream;
-    async fn accept(&self, _: &Limits) -> io::Result<(Opening<UnixStream>, Option<SocketAddr>)> {
+    async fn accept(&self, _: &Limits, _: &LiveRouter) -> io::Result<(Opening<UnixStream>, Option<SocketAddr>)> {
         Ok((plain(UnixListener::accept(self).await?.0), None))
     }
 }
@@ -114,7 +115,9 @@ pub async fn serve<A: Accept>(
     let cut = CancellationToken::new();
     let places = Places::new(&plane, limits.connections);
     let mut spare = Spare::new(&listener);
-    while let Some((opening, peer, seat)) = next(&listener, &places, &mut spare, &limits, &plane, &shutdown).await {
+    while let Some((opening, peer, seat)) =
+        next(&listener, &places, &mut spare, (&limits, &router), &plane, &shutdown).await
+    {
         let of =
             Of { peer, router: router.clone(), limits, plane: Arc::clone(&plane), traffic: Arc::clone(&seat.traffic) };
         // Apart from what is wrapped around it: each wrap would have room for it twice.
@@ -143,14 +146,14 @@ async fn next<A: Accept>(
     listener: &A,
     places: &Arc<Places>,
     spare: &mut Spare,
-    limits: &Limits,
+    (limits, router): (&Limits, &LiveRouter),
     plane: &Plane,
     shutdown: &CancellationToken,
 ) -> Option<(Opening<A::Io>, Option<SocketAddr>, Seat)> {
     let accept = async {
         let mut pause = Duration::from_millis(5);
         loop {
-            match listener.accept(limits).await {
+            match listener.accept(limits, router).await {
                 Ok((opening, peer)) => return Some((opening, peer, places.take().await?)),
                 // The client gave up while it waited in the queue: nothing to wait for.
                 Err(error) if is_the_clients(&error) => {}
@@ -159,7 +162,7 @@ async fn next<A: Accept>(
                     tracing::warn!(plane = plane.name(), %error, "cannot accept a connection; waiting");
                     // A connection that ends makes room; spinning does not.
                     if is_out_of_descriptors(&error) && !places.make_room() {
-                        spare.turn_away(listener, limits);
+                        spare.turn_away(listener, limits, router);
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
