@@ -87,7 +87,9 @@ impl Layout {
     /// same ones.
     pub fn take_disks(&self, world: &World) -> Result<Vec<Box<dyn Any + Send + Sync>>, StoreError> {
         let mut taken = Vec::new();
-        for dir in &self.volumes {
+        // On what is dead or failing nothing is written, and a lock may be more than it gives.
+        let kept = |dir: &&PathBuf| !self.offline.contains(dir) && !self.read_only.contains(dir);
+        for dir in self.volumes.iter().filter(kept) {
             let mark = dir.join(MARK);
             if !file_exists(&*world.disk, &mark)? {
                 continue;
@@ -108,15 +110,11 @@ impl Layout {
     pub fn find(&self, disk: &dyn Disk) -> Result<Found, StoreError> {
         let mut store = None;
         let mut bare = Vec::new();
-        for dir in self.volumes.iter().filter(|dir| !self.offline.contains(*dir)) {
-            let found = match read_mark(disk, dir) {
-                Ok(None) | Err(_) if self.read_only.contains(dir) => continue,
-                found => found?,
-            };
-            match found {
-                None => bare.push(dir),
-                Some(mark) if store.is_none_or(|s| s == mark.store) => store = Some(mark.store),
-                Some(_) => {
+        for found in self.marks(disk) {
+            match found? {
+                (dir, None) => bare.push(dir),
+                (_, Some(mark)) if store.is_none_or(|s| s == mark.store) => store = Some(mark.store),
+                (dir, Some(_)) => {
                     return Err(StoreError::Unusable(format!(
                         "{} belongs to another store than the directories before it",
                         dir.display()
@@ -143,6 +141,16 @@ impl Layout {
         }
     }
 
+    /// Each directory whose disk is not dead, with its mark. One that fails and gives none is passed over: it is one of
+    /// the store's all the same.
+    fn marks(&self, disk: &dyn Disk) -> impl Iterator<Item = Result<(&PathBuf, Option<DiskMark>), StoreError>> {
+        let there = self.volumes.iter().filter(|dir| !self.offline.contains(*dir));
+        there.filter_map(move |dir| match read_mark(disk, dir) {
+            Ok(None) | Err(_) if self.read_only.contains(dir) => None,
+            found => Some(found.map(|mark| (dir, mark))),
+        })
+    }
+
     /// The store id of the volume directories, whether or not there is an index.
     pub fn store_id(&self, disk: &dyn Disk) -> Result<Option<[u8; 16]>, StoreError> {
         let mut store = None;
@@ -154,16 +162,7 @@ impl Layout {
 
     /// The ids of the disks that are there and can be read.
     pub fn disks(&self, disk: &dyn Disk) -> Result<Vec<[u8; 16]>, StoreError> {
-        let mut there = Vec::new();
-        for dir in self.volumes.iter().filter(|dir| !self.offline.contains(*dir)) {
-            let found = match read_mark(disk, dir) {
-                // It fails, and is one of the store's all the same.
-                Err(_) if self.read_only.contains(dir) => continue,
-                found => found?,
-            };
-            there.extend(found.map(|mark| mark.disk));
-        }
-        Ok(there)
+        self.marks(disk).filter_map(|found| found.map(|(_, mark)| Some(mark?.disk)).transpose()).collect()
     }
 
     /// As [`Layout::store_id`], of what can be read of the disks.
@@ -174,15 +173,10 @@ impl Layout {
     /// Marks every directory that has no mark yet; gives the ids of all disks but those that are dead.
     pub fn mark_disks(&self, world: &World, store: [u8; 16]) -> Result<Vec<[u8; 16]>, StoreError> {
         let mut disks = Vec::new();
-        for dir in self.volumes.iter().filter(|dir| !self.offline.contains(*dir)) {
-            let found = match read_mark(&*world.disk, dir) {
-                // It fails, and is one of the store's all the same.
-                Ok(None) | Err(_) if self.read_only.contains(dir) => continue,
-                found => found?,
-            };
-            let mark = match found {
-                Some(mark) => mark,
-                None => {
+        for found in self.marks(&*world.disk) {
+            let mark = match found? {
+                (_, Some(mark)) => mark,
+                (dir, None) => {
                     let mark = DiskMark { store, disk: world.entropy.bytes() };
                     replace_file(&*world.disk, &dir.join(MARK), mark.text().as_bytes())
                         .doing(|| format!("mark {}", dir.display()))?;
@@ -277,5 +271,29 @@ mod tests {
         assert_eq!(DiskMark::parse(&text), Some(mark));
         assert_eq!(DiskMark::parse(&text.replace("0202", "0303")), None);
         assert_eq!(DiskMark::parse(""), None);
+    }
+
+    #[test]
+    fn only_directories_that_are_written_to_are_taken() {
+        let (world, ..) = crate::world::fake::world(1);
+        let volumes = ["/one", "/two"].map(PathBuf::from);
+        for dir in &volumes {
+            world.disk.create_dir_all(dir).unwrap();
+        }
+        let layout = |offline: &[PathBuf], read_only: &[PathBuf]| Layout {
+            index: "/data/index.redb".into(),
+            master_key: "/data/master.key".into(),
+            lock: "/data/kandian.lock".into(),
+            volumes: volumes.to_vec(),
+            offline: offline.to_vec(),
+            read_only: read_only.to_vec(),
+            journal: "/one/journal".into(),
+        };
+        layout(&[], &[]).mark_disks(&world, [1; 16]).unwrap();
+        assert_eq!(layout(&[], &[]).take_disks(&world).unwrap().len(), 2);
+        let two = &volumes[1..];
+        for layout in [layout(two, &[]), layout(&[], two)] {
+            assert_eq!(layout.take_disks(&world).unwrap().len(), 1);
+        }
     }
 }
