@@ -604,6 +604,16 @@ struct FirstSector {
 }
 
 impl FirstSector {
+    /// The bytes of it; `None` where a crash came before they were written.
+    fn bytes(file: &dyn DiskFile) -> std::io::Result<Option<Vec<u8>>> {
+        if file.len()? < SECTOR {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; SECTOR_LEN];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes.iter().any(|&b| b != 0).then_some(bytes))
+    }
+
     fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         const WHAT: &str = "first sector of a volume";
         let mut input = Decoder::new(bytes, WHAT);
@@ -627,14 +637,7 @@ impl Volume {
     pub fn open_to_read(disk: &dyn Disk, path: &Path) -> Result<Option<(Self, [u8; 16])>, StoreError> {
         let doing = || format!("open volume {}", path.display());
         let file = disk.open_to_read(path).doing(doing)?;
-        let mut bytes = vec![0; SECTOR_LEN];
-        if file.len().doing(doing)? < SECTOR {
-            return Ok(None);
-        }
-        file.read_exact_at(&mut bytes, 0).doing(doing)?;
-        if bytes.iter().all(|&b| b == 0) {
-            return Ok(None);
-        }
+        let Some(bytes) = FirstSector::bytes(&*file).doing(doing)? else { return Ok(None) };
         let FirstSector { id, store, key, size } = FirstSector::decode(&bytes)?;
         let volume = Self { id, dir: 0, file, path: path.to_owned(), key, size, failed: AtomicBool::new(false) };
         Ok(Some((volume, store)))
@@ -651,14 +654,7 @@ fn open_volume(
 ) -> Result<Option<Volume>, StoreError> {
     let doing = || format!("open volume {}", path.display());
     let file = world.disk.open(path).doing(doing)?;
-    let mut bytes = vec![0; SECTOR_LEN];
-    if file.len().doing(doing)? < SECTOR {
-        return Ok(None);
-    }
-    file.read_exact_at(&mut bytes, 0).doing(doing)?;
-    if bytes.iter().all(|&b| b == 0) {
-        return Ok(None);
-    }
+    let Some(bytes) = FirstSector::bytes(&*file).doing(doing)? else { return Ok(None) };
     let said = FirstSector::decode(&bytes)
         .map_err(|e| StoreError::Unusable(format!("{}: {e}; restore this file or move it away", path.display())))?;
     if said.id != id {
