@@ -2,7 +2,6 @@
 //! The media are not in it. `docs/storage-format.md` has its files.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +106,7 @@ impl Engine {
             outcome: "ok".to_owned(),
         };
         let (engine, dir) = (self.clone(), dir.to_owned());
-        let begun = Instant::now();
+        let begun = self.inner.world.clock.ticking();
         begin(&*self.inner.world.disk, &dir)?;
         // A key that is exchanged meanwhile would leave secrets that neither file opens alone.
         let _no_exchange = self.inner.exchanging.lock().await;
@@ -123,7 +122,8 @@ impl Engine {
         };
         let manifest = blocking(move || engine.write_backup(&dir, master_key, last_event).map(|done| (dir, done)));
         let (dir, manifest) = manifest.await?;
-        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took_ms =
+            u64::try_from(self.inner.world.clock.ticking().saturating_sub(begun).as_millis()).unwrap_or(u64::MAX);
         let bytes = manifest.files.iter().map(|file| file.bytes).sum();
         tracing::info!(dir = %dir.display(), sequence = manifest.sequence, bytes, took_ms, "a backup was written");
         Ok(BackupReport { dir: dir.display().to_string(), took_ms, bytes, manifest })

@@ -14,6 +14,7 @@ use super::journal::{self, Journal};
 use super::layout::DiskIds;
 use super::{DISKS, Store, snapshot};
 use crate::store::committer::{Command, Failure, Snapshot};
+use crate::world::disk::read_through;
 use crate::world::paged::copy_tables;
 use crate::world::{Disk, World};
 
@@ -72,37 +73,15 @@ pub fn journal_name(disk: &dyn Disk, dir: &Path) -> Result<Option<String>, Store
 pub fn sum_of(disk: &dyn Disk, path: &Path) -> Result<(u64, blake3::Hash), StoreError> {
     let doing = || format!("read {}", path.display());
     let file = disk.open_to_read(path).doing(doing)?;
-    let (len, mut at, mut hasher) = (file.len().doing(doing)?, 0, blake3::Hasher::new());
-    let mut bytes = vec![0; 1 << 20];
-    while at < len {
-        let step = usize::try_from(len - at).unwrap_or(bytes.len()).min(bytes.len());
-        file.read_exact_at(&mut bytes[..step], at).doing(doing)?;
-        hasher.update(&bytes[..step]);
-        at += step as u64;
-    }
-    Ok((len, hasher.finalize()))
+    let mut hasher = blake3::Hasher::new();
+    let len = read_through(&*file, |_, bytes| {
+        hasher.update(bytes);
+        Ok(())
+    });
+    Ok((len.doing(doing)?, hasher.finalize()))
 }
 
 /// Copies a file; the copy takes its name, durable, when it is whole.
 pub fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), StoreError> {
-    let doing = || format!("copy {} to {}", from.display(), to.display());
-    let mut part = to.as_os_str().to_owned();
-    part.push(".part");
-    let part = Path::new(&part);
-    match disk.remove(part) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(doing),
-        _ => {}
-    }
-    let (source, copy) = (disk.open_to_read(from).doing(doing)?, disk.create(part).doing(doing)?);
-    let (len, mut at) = (source.len().doing(doing)?, 0);
-    let mut bytes = vec![0; 1 << 20];
-    while at < len {
-        let step = usize::try_from(len - at).unwrap_or(bytes.len()).min(bytes.len());
-        source.read_exact_at(&mut bytes[..step], at).doing(doing)?;
-        copy.write_all_at(&bytes[..step], at).doing(doing)?;
-        at += step as u64;
-    }
-    copy.sync_data().doing(doing)?;
-    disk.rename(part, to).doing(doing)?;
-    to.parent().map_or(Ok(()), |dir| disk.sync_dir(dir)).doing(doing)
+    crate::world::disk::copy_file(disk, from, to).doing(|| format!("copy {} to {}", from.display(), to.display()))
 }

@@ -67,8 +67,21 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug + 'static {
     fn disk_usage(&self) -> io::Result<u64>;
 }
 
+/// Bytes that are read of a file at a time.
+const STRIDE: u64 = 1 << 20;
+
 /// Replaces `path` with `data` so that a crash leaves the old file or the new one, whole.
 pub fn replace_file(disk: &dyn Disk, path: &Path, data: &[u8]) -> io::Result<()> {
+    replace_with(disk, path, |file| file.write_all_at(data, 0))
+}
+
+/// As [`replace_file`], with what is in another file.
+pub fn copy_file(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<()> {
+    let source = disk.open_to_read(from)?;
+    replace_with(disk, to, |file| read_through(&*source, |at, bytes| file.write_all_at(bytes, at)).map(|_| ()))
+}
+
+fn replace_with(disk: &dyn Disk, path: &Path, write: impl FnOnce(&dyn DiskFile) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
@@ -77,13 +90,26 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, data: &[u8]) -> io::Result<()>
         _ => {}
     }
     let file = disk.create(&temporary)?;
-    file.write_all_at(data, 0)?;
+    write(&*file)?;
     file.sync_data()?;
     disk.rename(&temporary, path)?;
     match path.parent() {
         Some(dir) => disk.sync_dir(dir),
         None => Ok(()),
     }
+}
+
+/// Gives all of a file, piece by piece with where it stands; says how long it is.
+pub fn read_through(file: &dyn DiskFile, mut each: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<u64> {
+    let (len, mut at) = (file.len()?, 0);
+    let mut bytes = vec![0; usize::try_from(STRIDE.min(len)).unwrap_or(0)];
+    while at < len {
+        let step = usize::try_from(len - at).unwrap_or(bytes.len()).min(bytes.len());
+        file.read_exact_at(&mut bytes[..step], at)?;
+        each(at, &bytes[..step])?;
+        at += step as u64;
+    }
+    Ok(len)
 }
 
 /// The whole of a file; `None` where there is none.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
+use super::disk::read_through;
 use super::{Disk, DiskFile};
 
 /// A database up to this long is held against its checksums before it is opened, bytes: a tenth of a second.
 const VERIFIED_MAX: u64 = 64 << 20;
-/// So much is read, or written once more, at a time.
+/// So much is written once more at a time.
 const STRIDE: u64 = 1 << 20;
 
 /// A file that a database is in.
@@ -63,13 +64,7 @@ impl Paged {
         }
         let copy = redb::backends::InMemoryBackend::new();
         redb::StorageBackend::set_len(&copy, len)?;
-        let mut at = 0;
-        while at < len {
-            let mut piece = vec![0; usize::try_from(STRIDE.min(len - at)).unwrap_or(0)];
-            self.file.read_exact_at(&mut piece, at)?;
-            redb::StorageBackend::write(&copy, at, &piece)?;
-            at += piece.len() as u64;
-        }
+        read_through(&*self.file, |at, piece| redb::StorageBackend::write(&copy, at, piece))?;
         // An empty file would become a new database.
         Ok(len > 0
             && redb::Database::builder()
