@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::buffer::Buffer;
 use super::error::StoreError;
 use crate::md5::{Md5, Width, update_each};
+use crate::world::Threads;
 
 /// Bytes that each lane advances before newcomers are looked for.
 const QUANTUM: usize = 64 << 10;
@@ -63,18 +64,16 @@ enum State {
 // === impl Hasher ===
 
 impl Hasher {
-    /// Starts the thread.
-    pub fn start() -> std::io::Result<Self> {
+    /// Starts the thread; where there is to be none, whoever has a stride hashes it.
+    pub fn start(threads: Threads) -> std::io::Result<Self> {
+        if threads == Threads::Callers {
+            return Ok(Self { jobs: None, uploads: Arc::default() });
+        }
         let (jobs, queue) = channel();
         let uploads = Arc::new(AtomicUsize::new(0));
         let expected = Arc::clone(&uploads);
         std::thread::Builder::new().name("md5".to_owned()).spawn(move || work(&queue, &expected))?;
         Ok(Self { jobs: Some(jobs), uploads })
-    }
-
-    /// Without a thread: whoever has a stride hashes it.
-    pub fn by_callers() -> Self {
-        Self { jobs: None, uploads: Arc::default() }
     }
 
     /// A new MD5.
@@ -187,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn uploads_of_all_lengths_are_hashed_side_by_side() {
-        let hasher = Hasher::start().unwrap();
+        let hasher = Hasher::start(Threads::Own).unwrap();
         let pool = Arc::new(Pool::default());
         let uploads = (0..40usize).map(|number| {
             let (hasher, pool) = (hasher.clone(), Arc::clone(&pool));

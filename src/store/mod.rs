@@ -48,8 +48,8 @@ use self::volume::{Dead, RoomMark, Volumes};
 use crate::config::Reserve;
 use crate::domain::{AccountId, SubAccountId};
 use crate::vault::Keys;
+use crate::world::World;
 use crate::world::ballast::Ballast;
-use crate::world::{Threads, World};
 
 /// The file that holds room back, beside the index and beside the journal.
 const BALLAST: &str = "ballast";
@@ -168,10 +168,7 @@ impl Store {
             world,
         };
         let queue = committer.start().doing(|| "start the committer".to_owned())?;
-        let hasher = match threads {
-            Threads::Own => Hasher::start().doing(|| "start the hashing thread".to_owned())?,
-            Threads::Callers => Hasher::by_callers(),
-        };
+        let hasher = Hasher::start(threads).doing(|| "start the hashing thread".to_owned())?;
         let (locks, salvage) = (Mutex::new(taken), None);
         Ok(Self { db, volumes, catalog, queue, hasher, bells, keys, recovery, spare, salvage, locks })
     }

@@ -84,7 +84,7 @@ fn open(
     let bells = Arc::new(Bells { durable: recovery.sequence.into(), ..Bells::default() });
     // Of a disk that forgets: it holds nothing back, and costs nothing.
     let spare = Ballast::hold(Arc::clone(&world.disk), options.data_dir.join(BALLAST));
-    let hasher = Hasher::start().doing(|| "start the hashing thread".to_owned())?;
+    let hasher = Hasher::start(world.grain.threads).doing(|| "start the hashing thread".to_owned())?;
     Ok(Store {
         db,
         volumes,

@@ -300,7 +300,7 @@ mod tests {
             Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0), &crate::store::volume::Dead::default())
                 .unwrap();
         let volumes = Arc::new(volumes);
-        let mut md5 = Hasher::start().unwrap().stream();
+        let mut md5 = Hasher::start(crate::world::Threads::Own).unwrap().stream();
         let key = "a/录像.mp4".parse().unwrap();
         let mut writer = RecordWriter::new(&volumes, [7; 16], &key, &Metadata::default(), max).unwrap();
         for (number, piece) in data.chunks(piece).enumerate() {
@@ -367,7 +367,7 @@ mod tests {
             Volumes::open(world, &[dir], [1; 16], 64 << 20, Reserve::Bytes(0), &crate::store::volume::Dead::default())
                 .unwrap(),
         );
-        let mut md5 = Hasher::start().unwrap().stream();
+        let mut md5 = Hasher::start(crate::world::Threads::Own).unwrap().stream();
         let key = "k".parse().unwrap();
         let mut writer = RecordWriter::new(&volumes, [7; 16], &key, &Metadata::default(), 3 << 20).unwrap();
         let mut most = 0;
