@@ -6,7 +6,7 @@
 //! what the old key opens, and the new key takes the old one's name. A crash at any moment leaves both keys or one, and
 //! they open everything; the next start goes on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::RwLockReadGuard;
@@ -52,6 +52,9 @@ impl Sealing<'_> {
 fn broken(error: VaultError) -> Error {
     Error::Broken(format!("exchange the master key: {error}").into())
 }
+
+/// A row sealed anew, and how many secrets it has; nothing where all of it is sealed so already.
+type Resealed = Option<(Event, u64)>;
 
 impl Engine {
     /// See [`Sealing`].
@@ -118,86 +121,70 @@ impl Engine {
 
     /// Passwords and administration keys.
     async fn reseal_accounts(&self) -> Result<u64> {
-        let mut all: Vec<_> = self.inner.store.catalog.read().accounts.keys().copied().collect();
-        all.sort_unstable();
-        let mut secrets = 0;
-        for some in all.chunks(AT_A_TIME) {
-            let (engine, some) = (self.clone(), some.to_vec());
-            secrets += self
-                .reseal(move || {
-                    let (mut events, mut secrets) = (Vec::new(), 0);
-                    for id in some {
-                        let row = engine.inner.store.catalog.read().accounts.get(&id).cloned();
-                        let Some(mut row) = row else { continue };
-                        let before = secrets;
-                        if let Some(sealed) = engine.resealed(&password_context(&row.name), &row.password)? {
-                            row.password = sealed;
-                            secrets += 1;
-                        }
-                        if let Some((ak, sk)) = &mut row.admin
-                            && let Some(sealed) = engine.resealed(&sk_context(ak.as_str()), sk)?
-                        {
-                            *sk = sealed;
-                            secrets += 1;
-                        }
-                        if secrets > before {
-                            events.push(Event::PutAccount { id, row });
-                        }
-                    }
-                    Ok((events, secrets))
-                })
-                .await?;
-        }
-        Ok(secrets)
+        let all = self.inner.store.catalog.read().accounts.keys().copied().collect();
+        self.reseal(all, |engine, id| {
+            let row = engine.inner.store.catalog.read().accounts.get(&id).cloned();
+            let Some(mut row) = row else { return Ok(None) };
+            let mut secrets = 0;
+            if let Some(sealed) = engine.resealed(&password_context(&row.name), &row.password)? {
+                row.password = sealed;
+                secrets += 1;
+            }
+            if let Some((ak, sk)) = &mut row.admin
+                && let Some(sealed) = engine.resealed(&sk_context(ak.as_str()), sk)?
+            {
+                *sk = sealed;
+                secrets += 1;
+            }
+            Ok((secrets > 0).then_some((Event::PutAccount { id, row }, secrets)))
+        })
+        .await
     }
 
     /// SKs.
     async fn reseal_keys(&self) -> Result<u64> {
-        let mut all: Vec<_> = self.inner.store.catalog.read().sub_accounts.keys().copied().collect();
+        let all = self.inner.store.catalog.read().sub_accounts.keys().copied().collect();
+        self.reseal(all, |engine, id| {
+            let row = engine.inner.store.catalog.read().sub_accounts.get(&id).map(|sub| sub.row.clone());
+            let Some(mut row) = row else { return Ok(None) };
+            let sealed = engine.resealed(&sk_context(row.ak.as_str()), &row.sk)?;
+            Ok(sealed.map(|sealed| {
+                row.sk = sealed;
+                (Event::PutSubAccount { id, row }, 1)
+            }))
+        })
+        .await
+    }
+
+    /// Some rows a commit, each sealed anew by `one` from what is in the catalog when it is the change's turn; says how
+    /// many secrets those were.
+    async fn reseal<I: Copy + Ord + Send + 'static>(
+        &self,
+        mut all: Vec<I>,
+        one: fn(&Self, I) -> Result<Resealed>,
+    ) -> Result<u64> {
         all.sort_unstable();
         let mut secrets = 0;
         for some in all.chunks(AT_A_TIME) {
             let (engine, some) = (self.clone(), some.to_vec());
-            secrets += self
-                .reseal(move || {
-                    let mut events = Vec::new();
-                    for id in some {
-                        let row = engine.inner.store.catalog.read().sub_accounts.get(&id).map(|sub| sub.row.clone());
-                        let Some(mut row) = row else { continue };
-                        if let Some(sealed) = engine.resealed(&sk_context(row.ak.as_str()), &row.sk)? {
-                            row.sk = sealed;
-                            events.push(Event::PutSubAccount { id, row });
-                        }
+            let told = Arc::new(Mutex::new(Ok(0)));
+            let tells = Arc::clone(&told);
+            self.change(true, move |_| {
+                let sealed: Result<Vec<_>> = some.iter().filter_map(|id| one(&engine, *id).transpose()).collect();
+                let (events, count) = match sealed {
+                    Ok(sealed) => {
+                        let (events, counts): (Vec<_>, Vec<u64>) = sealed.into_iter().unzip();
+                        (events, Ok(counts.iter().sum()))
                     }
-                    let secrets = events.len() as u64;
-                    Ok((events, secrets))
-                })
-                .await?;
+                    Err(error) => (Vec::new(), Err(error)),
+                };
+                *tells.lock().unwrap_or_else(PoisonError::into_inner) = count;
+                Ok(events)
+            })
+            .await?;
+            secrets += std::mem::replace(&mut *told.lock().unwrap_or_else(PoisonError::into_inner), Ok(0))?;
         }
         Ok(secrets)
-    }
-
-    /// One commit of rows that `decide` has sealed anew, from what is in the catalog when it is the change's turn.
-    async fn reseal(&self, decide: impl FnOnce() -> Result<(Vec<Event>, u64)> + Send + 'static) -> Result<u64> {
-        let count = Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let counted = Arc::clone(&count);
-        let failed = Arc::new(std::sync::Mutex::new(None));
-        let fails = Arc::clone(&failed);
-        self.change(true, move |_| match decide() {
-            Ok((events, secrets)) => {
-                counted.store(secrets, std::sync::atomic::Ordering::Relaxed);
-                Ok(events)
-            }
-            Err(error) => {
-                *fails.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(error);
-                Ok(Vec::new())
-            }
-        })
-        .await?;
-        match failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
-            Some(error) => Err(error),
-            None => Ok(count.load(std::sync::atomic::Ordering::Relaxed)),
-        }
     }
 
     /// Second factors.
