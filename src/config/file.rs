@@ -415,14 +415,7 @@ impl Reader {
         const RIGHT: &str = "a list of directories, one a disk, like [\"/disk1/kandian\", \"/disk2/kandian\"]";
         let key = "storage.volumes";
         let Some(entry) = self.take(key) else { return vec![data_dir.join("volumes")] };
-        let items = match &entry.raw {
-            Raw::List(items) => items.clone(),
-            Raw::Text(_) => vec![entry.raw.clone()],
-            _ => {
-                self.wrong_kind(key, entry, RIGHT);
-                return Vec::new();
-            }
-        };
+        let Some(items) = self.items(key, &entry, RIGHT) else { return Vec::new() };
         let mut volumes: Vec<PathBuf> = Vec::new();
         for item in items {
             match item {
@@ -443,17 +436,22 @@ impl Reader {
         volumes
     }
 
+    /// A list, or the one that stands alone.
+    fn items(&mut self, key: &str, entry: &Entry, right: &str) -> Option<Vec<Raw>> {
+        match &entry.raw {
+            Raw::List(items) => Some(items.clone()),
+            Raw::Text(_) => Some(vec![entry.raw.clone()]),
+            _ => {
+                self.wrong_kind(key, entry.clone(), right);
+                None
+            }
+        }
+    }
+
     fn some_of(&mut self, key: &str, volumes: &[PathBuf]) -> Vec<PathBuf> {
         const RIGHT: &str = "a list of directories of storage.volumes, not all of them";
         let Some(entry) = self.take(key) else { return Vec::new() };
-        let items = match &entry.raw {
-            Raw::List(items) => items.clone(),
-            Raw::Text(_) => vec![entry.raw.clone()],
-            _ => {
-                self.wrong_kind(key, entry, RIGHT);
-                return Vec::new();
-            }
-        };
+        let Some(items) = self.items(key, &entry, RIGHT) else { return Vec::new() };
         let named = items.into_iter().map(|item| match item {
             Raw::Text(dir) => Some(PathBuf::from(dir)).filter(|dir| volumes.contains(dir)),
             _ => None,

@@ -122,48 +122,36 @@ impl Metrics {
                 sample(&mut out, "kandian_http_requests_total", &labels, counter.load(Ordering::Relaxed));
             }
         }
-        head(&mut out, "kandian_http_connections", "gauge", "Open connections.");
-        for plane in planes {
-            let labels = format!("plane=\"{}\"", plane.name);
-            sample(&mut out, "kandian_http_connections", &labels, plane.open.load(Ordering::Relaxed));
-        }
-        head(&mut out, "kandian_http_connections_total", "counter", "Connections accepted.");
-        for plane in planes {
-            let labels = format!("plane=\"{}\"", plane.name);
-            sample(&mut out, "kandian_http_connections_total", &labels, plane.connections.load(Ordering::Relaxed));
-        }
-        head(&mut out, "kandian_http_accept_failures_total", "counter", "Connections that could not be accepted.");
-        for plane in planes {
-            let labels = format!("plane=\"{}\"", plane.name);
-            sample(
-                &mut out,
-                "kandian_http_accept_failures_total",
-                &labels,
-                plane.accept_failures.load(Ordering::Relaxed),
-            );
-        }
-        head(
+        of_each(&mut out, &planes, "kandian_http_connections", "gauge", "Open connections.", |plane| {
+            plane.open.load(Ordering::Relaxed)
+        });
+        of_each(&mut out, &planes, "kandian_http_connections_total", "counter", "Connections accepted.", |plane| {
+            plane.connections.load(Ordering::Relaxed)
+        });
+        of_each(
             &mut out,
+            &planes,
+            "kandian_http_accept_failures_total",
+            "counter",
+            "Connections that could not be accepted.",
+            |plane| plane.accept_failures.load(Ordering::Relaxed),
+        );
+        of_each(
+            &mut out,
+            &planes,
             "kandian_tls_handshake_failures_total",
             "counter",
             "Connections that ended before TLS was agreed on.",
+            |plane| plane.handshake_failures.load(Ordering::Relaxed),
         );
-        for plane in planes {
-            let labels = format!("plane=\"{}\"", plane.name);
-            sample(
-                &mut out,
-                "kandian_tls_handshake_failures_total",
-                &labels,
-                plane.handshake_failures.load(Ordering::Relaxed),
-            );
-        }
-        let help = "Quiet connections that were ended because others needed their places.";
-        head(&mut out, "kandian_http_connections_made_room_total", "counter", help);
-        for plane in planes {
-            let labels = format!("plane=\"{}\"", plane.name);
-            let count = plane.made_room.load(Ordering::Relaxed);
-            sample(&mut out, "kandian_http_connections_made_room_total", &labels, count);
-        }
+        of_each(
+            &mut out,
+            &planes,
+            "kandian_http_connections_made_room_total",
+            "counter",
+            "Quiet connections that were ended because others needed their places.",
+            |plane| plane.made_room.load(Ordering::Relaxed),
+        );
         head(&mut out, "kandian_uptime_seconds", "gauge", "Seconds since the start.");
         sample(&mut out, "kandian_uptime_seconds", "", uptime.as_secs());
         if let Some(bytes) = resident_bytes() {
@@ -186,6 +174,21 @@ impl Metrics {
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+/// One number of each plane.
+fn of_each<V: std::fmt::Display>(
+    out: &mut String,
+    planes: &[&Arc<Plane>],
+    name: &str,
+    kind: &str,
+    help: &str,
+    value: impl Fn(&Plane) -> V,
+) {
+    head(out, name, kind, help);
+    for plane in planes {
+        sample(out, name, &format!("plane=\"{}\"", plane.name), value(plane));
+    }
 }
 
 fn sample(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
