@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::{Clock, Entropy, Grain, World};
 use crate::domain::Timestamp;
 
+pub mod chance;
 mod content;
 mod disk;
 mod names;

@@ -162,7 +162,7 @@ impl History<'_> {
             disk.fail_after(chance.below(self.plan.cut));
         }
         match chance.below(16) {
-            0..3 => disk.fail_operation(chance.below(self.plan.cut / 2), chance.next()),
+            0..3 => disk.fail_operation(chance.below(self.plan.cut / 2), chance.word()),
             3 => disk.die_after(Path::new(SECOND), chance.below(self.plan.cut / 2)),
             4 => {
                 disk.set_capacity(CAPACITY - free + chance.below(400_000));
@@ -199,7 +199,7 @@ impl History<'_> {
         let fate = *self.chance.pick(&FATES);
         let happened = self.rig.disk.is_cut();
         self.say(|| format!("cut, {fate:?}, in recovery: {in_recovery}, in the middle: {happened}"));
-        self.rig.disk.crash(self.chance.next(), fate);
+        self.rig.disk.crash(self.chance.word(), fate);
         self.tally.cuts += 1;
         self.tally.cuts_in_recovery += u64::from(in_recovery && happened);
     }
@@ -241,7 +241,7 @@ impl History<'_> {
             }
             let ill = self.chance.one_in(4);
             if ill {
-                self.rig.disk.fail_operation(self.chance.below(24), self.chance.next());
+                self.rig.disk.fail_operation(self.chance.below(24), self.chance.word());
             } else {
                 self.rig.disk.fail_after(self.chance.below(24));
             }
@@ -267,7 +267,7 @@ impl History<'_> {
         self.rig.lose_index();
         while self.chance.one_in(3) {
             if self.chance.one_in(4) {
-                self.rig.disk.fail_operation(self.chance.below(40), self.chance.next());
+                self.rig.disk.fail_operation(self.chance.below(40), self.chance.word());
             } else {
                 self.rig.disk.fail_after(self.chance.below(40));
             }

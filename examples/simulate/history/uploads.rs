@@ -94,7 +94,7 @@ impl Run<'_> {
     pub(super) async fn put(&mut self, at: usize) -> bool {
         let (media, name) = self.name();
         let lock = if self.chance.one_in(12) { Lock::Locked } else { Lock::Open };
-        let file = File::whole(self.chance.next(), self.size(), lock);
+        let file = File::whole(self.chance.word(), self.size(), lock);
         if self.verbose {
             println!("    {name} of {media}: {file:?}");
         }
@@ -148,7 +148,7 @@ impl Run<'_> {
         for n in 0..count {
             let (media, name) = (self.chance.index(2), format!("f{}", (first + n) % self.names));
             let size = self.size().min(200_000);
-            uploads.push((media, name, File::whole(self.chance.next(), size, Lock::Open)));
+            uploads.push((media, name, File::whole(self.chance.word(), size, Lock::Open)));
         }
         let engine = self.engine;
         let sub = &mut self.model.subs[at];
@@ -219,7 +219,7 @@ impl Run<'_> {
         let engine = self.engine;
         let operator = Caller::operator();
         let number = *self.chance.pick(&[1, 2]);
-        let (seed, known) = (self.chance.next(), self.chance.one_in(2));
+        let (seed, known) = (self.chance.word(), self.chance.one_in(2));
         let large = self.rig.scale.parts && number == 1 && self.chance.one_in(4);
         let size = if large { 5 << 20 } else { self.size() };
         let sub = &mut self.model.subs[at];
@@ -299,7 +299,7 @@ impl Run<'_> {
             return self.ends(&result);
         };
         let what = self.chance.below(8);
-        let file = File::whole(self.chance.next(), self.size(), Lock::Open);
+        let file = File::whole(self.chance.word(), self.size(), Lock::Open);
         let object = format!("f{}", self.chance.below(4));
         let own = &mut self.model.own[which];
         let target = bucket(engine, &own.name);

@@ -18,6 +18,7 @@ use crate::engine::{
 };
 use crate::store::index;
 use crate::world::World;
+pub use crate::world::fake::chance::{Chance, content};
 use crate::world::fake::{self, FakeDisk, ManualClock};
 
 pub const ACCOUNT: &str = "jiangsu";
@@ -30,41 +31,6 @@ impl Courier for Deaf {
     fn deliver(&self, _: Notice) -> Pin<Box<dyn Future<Output = Delivery> + Send>> {
         Box::pin(async { Delivery::Failed("nobody is there".to_owned()) })
     }
-}
-
-/// Chance that a seed repeats (splitmix64).
-#[derive(Clone, Debug)]
-pub struct Chance(pub u64);
-
-impl Chance {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// 0 to `below` - 1.
-    pub fn below(&mut self, below: u64) -> u64 {
-        self.next() % below.max(1)
-    }
-
-    pub fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
-
-/// Bytes that only this seed and length have, at every place others.
-pub fn content(seed: u64, len: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(len + 8);
-    let mut word = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    while out.len() < len {
-        out.extend_from_slice(&word.to_le_bytes());
-        word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(seed | 1);
-    }
-    out.truncate(len);
-    out
 }
 
 /// A world, and the settings of its engine.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 mod faults;
 
-use self::faults::{Begun, Chance, Orders, Trace};
+use self::faults::{Begun, Orders, Trace};
+use super::chance::Chance;
 use super::content::{Content, Operation, PAGE};
 use super::names::{Inode, NameChange, Names};
 use crate::world::{Disk, DiskFile};

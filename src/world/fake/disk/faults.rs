@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::{EIO, FakeDisk, Fate, FileState, SECTOR, State, Survival, Unsynced, UnsyncedKind};
+use crate::world::fake::chance::Chance;
 use crate::world::fake::content::Operation;
 use crate::world::fake::names::Inode;
 
@@ -165,7 +166,7 @@ impl FakeDisk {
             Fate::KeepAll => Survival::Kept,
             Fate::Random => [Survival::Lost, Survival::Kept][usize::from(chance.coin())],
             Fate::Torn => match (chance.coin(), chance.coin()) {
-                (true, _) => Survival::Torn(chance.next()),
+                (true, _) => Survival::Torn(chance.word()),
                 (_, kept) => [Survival::Lost, Survival::Kept][usize::from(kept)],
             },
         });
@@ -210,7 +211,7 @@ impl Survival {
     pub(super) fn of_failed(chance: &mut Chance) -> Self {
         match (chance.coin(), chance.coin()) {
             (true, true) => Self::Kept,
-            (true, false) => Self::Torn(chance.next()),
+            (true, false) => Self::Torn(chance.word()),
             (false, _) => Self::Lost,
         }
     }
@@ -227,23 +228,6 @@ fn tear(at: u64, data: &[u8], seed: u64, mut each: impl FnMut(&Operation)) {
             each(&Operation::Write { at: at + from as u64, data: data[from..to].into() });
         }
         from = to;
-    }
-}
-
-/// Splitmix64: chance that a seed repeats.
-pub(super) struct Chance(pub(super) u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn coin(&mut self) -> bool {
-        self.next() >> 63 == 1
     }
 }
 
