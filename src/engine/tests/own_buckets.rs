@@ -8,6 +8,8 @@ use super::rig::{
 };
 use crate::domain::{BucketName, Bytes, Lock, Refusal, Secret};
 use crate::engine::{AccountChanges, AccountView, Caller, Engine, Error, Finish, NewAccount, Result};
+use crate::store::committer::Command;
+use crate::store::event::Event;
 
 const GB: u64 = 1 << 20;
 
@@ -242,4 +244,30 @@ fn a_store_of_the_first_format_is_read_and_brought_up_to_date() {
     let engine = rig.open().unwrap();
     assert_eq!(engine.buckets(&administrator(&engine, ACCOUNT)).unwrap().len(), 1);
     runtime.block_on(async { engine.close().await.unwrap() });
+}
+
+#[test]
+fn an_index_made_anew_counts_nothing_for_an_own_bucket_that_was_deleted() {
+    let (rig, runtime) = (Rig::new(7, GB), runtime());
+    let engine = rig.open().unwrap();
+    runtime.block_on(async {
+        open_account(&engine, 10).await;
+        let admin = administrator(&engine, ACCOUNT);
+        engine.create_bucket(&admin, name("one")).await.unwrap();
+        let one = engine.bucket(&admin, "one").unwrap();
+        let multi = engine.create_multipart(&admin, &one, new_object("m", None, Lock::Open)).await.unwrap();
+        engine.delete_bucket(&admin, &one).await.unwrap();
+        // Only its deletion, and what comes after that, is in the journal now.
+        engine.inner.store.queue.ask(Command::Compact).await.unwrap();
+        engine.change(false, move |_| Ok(vec![Event::AbortUpload { bucket: one.id, upload: multi }])).await.unwrap();
+        engine.close().await.unwrap();
+    });
+    drop(engine);
+    rig.lose_index();
+    rig.rebuild().unwrap();
+    let engine = rig.open().unwrap();
+    runtime.block_on(async {
+        engine.settle().await.unwrap();
+        assert_sound(&engine, "after a rebuild").await;
+    });
 }

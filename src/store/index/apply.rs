@@ -537,6 +537,10 @@ impl<'t> Apply<'t> {
                 self.delete(*sub_account, *cause, files, *exhausted)
             }
             Event::Cleared { sub_account } => {
+                if self.sub_account(*sub_account)?.is_none() {
+                    // Closed since; a rebuild knows nothing of it any more, and counts nothing for it.
+                    return Ok(());
+                }
                 let stats = self.stats(*sub_account)?;
                 stats.full = Episode::Armed;
                 stats.nearly_full = Episode::Armed;
@@ -674,7 +678,7 @@ impl<'t> Apply<'t> {
             }
         }
         let mut stuck = false;
-        if cause == Cause::Overwrite {
+        if cause == Cause::Overwrite && self.sub_account(sub_account)?.is_some() {
             let stats = self.stats(sub_account)?;
             let running = stats.sweep_left > 0;
             stats.sweep_left = stats.sweep_left.saturating_sub(freed);
@@ -698,8 +702,12 @@ impl<'t> Apply<'t> {
             freed += part.size;
             self.trash_segments(&part.segments)?;
         }
+        if freed == 0 {
+            // An owner that a rebuild knows nothing of any more gets no counters.
+            return Ok(());
+        }
         self.stats(owner)?.parts_bytes -= freed;
-        self.evaluate(owner, Turn { lowered: freed > 0, ..Turn::default() })
+        self.evaluate(owner, Turn { lowered: true, ..Turn::default() })
     }
 
     fn audit(&mut self, entry: &[u8]) -> Result<(), StoreError> {
