@@ -35,7 +35,7 @@ pub(super) fn changed(old: &Shown, new: &Shown) -> Vec<String> {
 
 /// The one file of a self-signed certificate and its key.
 pub(super) fn self_signed_file(config: &Config) -> PathBuf {
-    config.storage.data_dir.join("self-signed.pem")
+    config.storage.data_dir.join(crate::config::SELF_SIGNED)
 }
 
 /// Reads what the configuration names. Every file that will not do is a problem with its line.

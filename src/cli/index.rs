@@ -108,6 +108,9 @@ fn report(json: Json, answer: &str, list: &str, columns: &[&str]) -> Done {
     show(json, answer, |report| {
         let read = if report["bytes"].is_null() { String::new() } else { format!(", {}", bytes(&report["bytes"])) };
         let mut out = format!("{} objects{read}, {} {list}\n", text(&report["objects"]), wrong.len());
+        for mended in report["mended"].as_array().into_iter().flatten() {
+            out.push_str(&format!("mended: {}\n", text(mended)));
+        }
         if !wrong.is_empty() {
             let rows: Vec<Vec<String>> =
                 wrong.iter().map(|row| columns.iter().map(|key| text(&row[*key])).collect()).collect();

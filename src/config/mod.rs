@@ -18,6 +18,9 @@ pub use show::{changed, to_json, to_toml};
 pub use text::Places;
 pub use value::size;
 
+/// Name of the file in `storage.data_dir` with a certificate of our own and its key.
+pub const SELF_SIGNED: &str = "self-signed.pem";
+
 /// Free space on a disk that uploads may not touch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserve {

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::status::blocking;
 use super::{AuditEntry, Caller, Engine, Error, Result};
+use crate::config::SELF_SIGNED;
 use crate::domain::{Action, Timestamp};
 use crate::store::backup::{copy_file, journal_name, sum_of};
 use crate::store::event::Event;
+use crate::store::layout::file_exists;
 use crate::world::disk::{read_file, replace_file};
 use crate::world::{Disk, World};
 
@@ -137,9 +139,15 @@ impl Engine {
         if master_key {
             copy_file(disk, &self.config().storage.master_key, &dir.join("master.key"))?;
         }
+        let mut names = vec!["index.redb".to_owned(), "books.redb".to_owned(), SETTINGS.to_owned()];
+        // A key of ours as the master key is: where that shall not be in it, this neither.
+        let certificate = self.config().storage.data_dir.join(SELF_SIGNED);
+        if master_key && file_exists(disk, &certificate)? {
+            copy_file(disk, &certificate, &dir.join(SELF_SIGNED))?;
+            names.push(SELF_SIGNED.to_owned());
+        }
         let settings = crate::config::to_toml(&self.config());
         replace_file(disk, &dir.join(SETTINGS), settings.as_bytes()).map_err(|error| failed(dir, &error))?;
-        let mut names = vec!["index.redb".to_owned(), "books.redb".to_owned(), SETTINGS.to_owned()];
         names.extend(journal_name(disk, dir)?);
         names.extend(master_key.then(|| "master.key".to_owned()));
         let mut files = Vec::new();

@@ -145,7 +145,8 @@ impl Engine {
         let given_up = waited.given_up();
         let report = blocking(move || {
             let names = engine.bucket_names();
-            let mut report = ScrubReport::default();
+            let mended = engine.inner.store.volumes.mend_identities();
+            let mut report = ScrubReport { mended, ..ScrubReport::default() };
             let (mut objects, mut bytes, mut damaged) = (0, 0, Vec::new());
             let mut after = Some(Vec::new());
             let mut paced = Pace::new();

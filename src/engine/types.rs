@@ -707,6 +707,8 @@ pub struct ScrubReport {
     pub bytes: u64,
     /// What is wrong.
     pub damaged: Vec<Damage>,
+    /// First sectors of volumes, and copies of them, that had rotted: what was done about it. No file was touched by that.
+    pub mended: Vec<String>,
 }
 
 /// What happened, for the audit log: never a password or an SK.

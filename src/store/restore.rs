@@ -23,6 +23,7 @@ use super::layout::{Layout, file_exists};
 use super::recovery::{Beginning, RebuildReport, Strangers};
 use super::volume::Dead;
 use super::{Options, Store, snapshot};
+use crate::config::SELF_SIGNED;
 use crate::domain::{BucketId, SubAccountId, Timestamp};
 use crate::store::codec::Decoder;
 use crate::vault::Keys;
@@ -30,7 +31,7 @@ use crate::world::overlay::Overlay;
 use crate::world::{Disk, World};
 
 /// What is put back beside the index, where the backup has it.
-const BESIDE: [&str; 2] = ["books.redb", "master.key"];
+const BESIDE: [&str; 3] = ["books.redb", "master.key", SELF_SIGNED];
 
 /// Files of an owner whom the journal does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -241,7 +242,7 @@ fn compare(
             disk.list(dir)
                 .doing(|| format!("list {}", dir.display()))?
                 .iter()
-                .filter_map(|file| super::volume::volume_number(file)),
+                .filter_map(|file| super::volume::identity::volume_number(file)),
         );
     }
     before.each(definitions::objects, |key, value| {

@@ -268,8 +268,21 @@ class Store:
         at, size = self.block(r, self.dice.randrange(r.blocks))
         return Hurt("zeroed block", {r.key}).write(r.path, at, bytes(size))
 
+    def identity(self, pool):
+        """The first sector of a volume, or the copy of it: no file's, and the scrub writes it anew."""
+        volume = self.dice.choice(sorted({r.path for r in self.segments}))
+        if volume in self.rotten:
+            return None
+        self.rotten.add(volume)
+        path = volume.with_suffix(self.dice.choice((".kdv", ".kdh")))
+        at = self.dice.randrange(86)
+        flipped = bytes([read(path, at, 1)[0] ^ 1 << self.dice.randrange(8)])
+        how, data = self.dice.choice((("bit", flipped), ("zeros", bytes(SECTOR))))
+        hurt = Hurt(f"{how} in a {'first sector' if path.suffix == '.kdv' else 'copy of one'}", set(), payload=False)
+        return hurt.write(path, at if how == "bit" else 0, data)
+
     LIVE = (flip, flips, zero, noise, exchange, exchange_within, exchange_records, exchange_payloads, stale_block, stale_record,
-            header, no_header, hole)  # fmt: skip
+            header, no_header, hole, identity)  # fmt: skip
 
     # --- what must hold ---
 
@@ -314,7 +327,7 @@ class Store:
 
     def round(self, count):
         """Hurts, reads, scrubs and heals; gives the damages."""
-        pool = list(self.bodies)
+        pool, self.rotten = list(self.bodies), set()
         self.dice.shuffle(pool)
         if self.dice.randrange(10) == 0:
             hurts = self.truncated()
@@ -337,6 +350,10 @@ class Store:
         assert status == 200, report
         found = {d["key"] for d in report["damaged"]}
         assert found == damaged, f"scrub: missed {sorted(damaged - found)}, wrongly {sorted(found - damaged)}"
+        assert len(report["mended"]) == len(self.rotten), (report["mended"], self.rotten)
+        for volume in self.rotten:
+            first, copy = (read(volume.with_suffix(kind), 0, SECTOR) for kind in (".kdv", ".kdh"))
+            assert first == copy and first.startswith(b"kdvolume"), f"{volume} was left as it was"
         for hurt in reversed(hurts):
             hurt.heal()
         return hurts

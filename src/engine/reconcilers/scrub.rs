@@ -171,6 +171,11 @@ async fn page(engine: &Engine) -> Result<bool> {
     let engine = engine.clone();
     let work = tokio::task::spawn_blocking(move || {
         let state = Arc::clone(&engine.inner.scrub);
+        if state.row().after.is_empty() {
+            for what in engine.inner.store.volumes.mend_identities() {
+                tracing::error!(what, "the scrub has found a rotten sector");
+            }
+        }
         let after = {
             let mut row = state.row();
             if row.after.is_empty() {

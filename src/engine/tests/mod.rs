@@ -17,6 +17,7 @@ mod previews;
 mod rescue;
 mod rig;
 mod rotation;
+mod scrub;
 mod space;
 mod survive;
 mod turns;

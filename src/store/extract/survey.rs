@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::Flaw;
 use crate::domain::{BucketId, ObjectId, ObjectKey, VolumeId};
 use crate::store::error::{Doing, StoreError};
+use crate::store::volume::Volume;
+use crate::store::volume::identity::volume_number;
 use crate::store::volume::record::{Header, Kind, MAGIC, SECTOR, SECTOR_LEN};
-use crate::store::volume::{Volume, volume_number};
 use crate::world::Disk;
 
 /// A version of a file.

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! vol-00000001.kdv
-//! [0..4096]  first sector: magic "kdvolume", version (u16), volume (u32), store id (16),
-//!            key of its record headers (32), bytes of the volume (u64), BLAKE3 of all that (16)
+//! [0..4096]  first sector: who the volume is (`identity`)
 //! [4096..]   records, each at a multiple of 4,096; holes where records were
 //! ```
 //!
@@ -13,6 +12,7 @@
 
 mod full;
 mod headers;
+pub mod identity;
 pub mod lane;
 pub mod reader;
 pub mod record;
@@ -25,18 +25,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::headers::Headers;
+use self::identity::{Identity, Sound, copy_number, copy_path, remove_if_there, volume_number};
 use self::lane::Lane;
 use self::record::{Extent, Header, SECTOR, SECTOR_LEN, sectors};
 use super::buffer::Pool;
-use super::codec::{Decoder, Encoder, Malformed};
 use super::error::{Doing, StoreError};
 use crate::config::Reserve;
 use crate::domain::VolumeId;
 use crate::world::ballast::Ballast;
 use crate::world::{Disk, DiskFile, Grain, World};
 
-const MAGIC: &[u8; 8] = b"kdvolume";
-const VERSION: u16 = 1;
 /// No record is longer than this; a longer upload has several.
 const SEGMENT_MAX: u64 = 256 << 20;
 
@@ -240,20 +238,27 @@ impl Volumes {
                 // A process that was killed, or failed, when it made a volume may have left a name that is on no disk.
                 world.disk.sync_dir(path).doing(|| format!("sync {}", path.display()))?;
             }
-            for file in listed.into_iter().flatten() {
-                if let Some(id) = volume_number(&file) {
-                    last = last.max(id.get());
-                    match open_volume(&world, &file, id, number, store_id) {
-                        Ok(Some(volume)) => {
-                            files.insert(id, Arc::new(volume));
-                        }
-                        Ok(None) if lenient => {}
-                        Ok(None) => world.disk.remove(&file).doing(|| format!("remove {}", file.display()))?,
-                        Err(error) if lenient => {
-                            tracing::error!(%error, "a volume cannot be read; none of its files is served");
-                        }
-                        Err(error) => return Err(error),
+            let listed = listed.unwrap_or_default();
+            for file in &listed {
+                let Some(id) = volume_number(file) else { continue };
+                last = last.max(id.get());
+                match open_volume(&world, file, id, number, store_id, lenient) {
+                    Ok(Some(volume)) => {
+                        files.insert(id, Arc::new(volume));
                     }
+                    Ok(None) if lenient => {}
+                    Ok(None) => world.disk.remove(file).doing(|| format!("remove {}", file.display()))?,
+                    Err(error) if lenient => {
+                        tracing::error!(%error, "a volume cannot be read; none of its files is served");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if state == DirState::Well {
+                // A crash came when a volume was being made or removed.
+                let alone = |copy: &&PathBuf| copy_number(copy).is_some_and(|id| !files.contains_key(&id));
+                for copy in listed.iter().filter(alone) {
+                    world.disk.remove(copy).doing(|| format!("remove {}", copy.display()))?;
                 }
             }
             open_dirs.push(Dir { path: path.clone(), lane, state });
@@ -449,12 +454,12 @@ impl Volumes {
         let disk = &self.world.0.disk;
         let make = || {
             let file = disk.create(&path)?;
-            let sector = first_sector(id, self.store_id, key, size);
-            let done = file.write_all_at(&sector, 0).and_then(|()| file.sync_data());
-            let done = done.and_then(|()| disk.sync_dir(&self.dirs[dir].path));
+            let identity = Identity { id, store: self.store_id, key, size };
+            let done = identity.write(&**disk, &path, &*file);
             if done.is_err() {
                 // Else the next attempt would find the name taken.
                 let _ = disk.remove(&path);
+                let _ = disk.remove(&copy_path(&path));
             }
             done.map(|()| file)
         };
@@ -529,12 +534,39 @@ impl Volumes {
         Ok(())
     }
 
+    /// Holds the first sector and its copy of each volume against what is known of it, and writes anew what has rotted;
+    /// says of which volumes something had, and what could not be done about it. Blocks.
+    pub fn mend_identities(&self) -> Vec<String> {
+        let disk = &*self.world.0.disk;
+        let mut out = Vec::new();
+        for volume in self.all() {
+            let right = Identity { id: volume.id, store: self.store_id, key: volume.key, size: volume.size };
+            let sound = match Identity::read(disk, &volume.path, &*volume.file) {
+                Ok(Some((said, sound))) if said == right => sound,
+                // Whatever they say, it is not this volume.
+                _ => Sound { first: false, copy: false },
+            };
+            // Removed while it was looked at, it is nobody's.
+            if (sound.first && sound.copy) || self.is_read_only(&volume) || self.get(volume.id).is_none() {
+                continue;
+            }
+            let mended = right.mend(disk, &volume.path, &*volume.file, sound);
+            let what = if sound.first { "the copy of the first sector" } else { "the first sector" };
+            out.push(match mended {
+                Ok(()) => format!("{}: {what} had rotted and was written anew", volume.path.display()),
+                Err(error) => format!("{}: {what} has rotted and cannot be written: {error}", volume.path.display()),
+            });
+        }
+        out
+    }
+
     /// Removes a volume in which nothing lives.
     pub fn remove(&self, id: VolumeId) -> Result<(), StoreError> {
         let Some(volume) = self.get(id).filter(|volume| !self.is_read_only(volume)) else { return Ok(()) };
         self.files.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         let doing = || format!("remove volume {}", volume.path.display());
         self.world.0.disk.remove(&volume.path).doing(doing)?;
+        remove_if_there(&*self.world.0.disk, &copy_path(&volume.path)).doing(doing)?;
         self.world.0.disk.sync_dir(&self.dirs[volume.dir].path).doing(doing)
     }
 }
@@ -578,85 +610,42 @@ fn no_room(error: std::io::Error, doing: impl FnOnce() -> String) -> StoreError 
     }
 }
 
-/// The number in a volume's file name.
-pub fn volume_number(path: &Path) -> Option<VolumeId> {
-    let name = path.file_name()?.to_str()?;
-    let digits = name.strip_prefix("vol-")?.strip_suffix(".kdv")?;
-    digits.parse().ok().map(VolumeId::new)
-}
-
-fn first_sector(id: VolumeId, store_id: [u8; 16], key: [u8; 32], size: u64) -> Vec<u8> {
-    let mut out = Encoder::default();
-    out.raw(MAGIC).u16(VERSION).u32(id.get()).raw(&store_id).raw(&key).u64(size);
-    let sum = blake3::hash(&out.0);
-    out.raw(&sum.as_bytes()[..16]);
-    let mut bytes = out.take();
-    bytes.resize(SECTOR_LEN, 0);
-    bytes
-}
-
-/// What the first sector of a volume says.
-struct FirstSector {
-    id: VolumeId,
-    store: [u8; 16],
-    key: [u8; 32],
-    size: u64,
-}
-
-impl FirstSector {
-    /// The bytes of it; `None` where a crash came before they were written.
-    fn bytes(file: &dyn DiskFile) -> std::io::Result<Option<Vec<u8>>> {
-        if file.len()? < SECTOR {
-            return Ok(None);
-        }
-        let mut bytes = vec![0; SECTOR_LEN];
-        file.read_exact_at(&mut bytes, 0)?;
-        Ok(bytes.iter().any(|&b| b != 0).then_some(bytes))
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        const WHAT: &str = "first sector of a volume";
-        let mut input = Decoder::new(bytes, WHAT);
-        if input.raw(8)? != MAGIC || input.u16()? != VERSION {
-            return Err(Malformed(WHAT));
-        }
-        let said =
-            Self { id: VolumeId::new(input.u32()?), store: input.array()?, key: input.array()?, size: input.u64()? };
-        let sum = input.raw(16)?;
-        let length = 8 + 2 + 4 + 16 + 32 + 8;
-        if blake3::hash(&bytes[..length]).as_bytes()[..16] != *sum {
-            return Err(Malformed(WHAT));
-        }
-        Ok(said)
-    }
-}
-
 impl Volume {
     /// A volume of whatever store, for reading alone; and which store's it is. `None` for one that a crash left
     /// before its first sector was written.
     pub fn open_to_read(disk: &dyn Disk, path: &Path) -> Result<Option<(Self, [u8; 16])>, StoreError> {
         let doing = || format!("open volume {}", path.display());
         let file = disk.open_to_read(path).doing(doing)?;
-        let Some(bytes) = FirstSector::bytes(&*file).doing(doing)? else { return Ok(None) };
-        let FirstSector { id, store, key, size } = FirstSector::decode(&bytes)?;
+        let Some((said, _)) = Identity::read(disk, path, &*file)? else { return Ok(None) };
+        let Identity { id, store, key, size } = said;
         let volume = Self { id, dir: 0, file, path: path.to_owned(), key, size, failed: AtomicBool::new(false) };
         Ok(Some((volume, store)))
     }
 }
 
-/// Opens one volume file; `None` for one that a crash left before its first sector was written.
+/// Opens one volume file; `None` for one that a crash left before its first sector was written. What is bad of who it
+/// is is written anew, where it may be.
 fn open_volume(
     world: &World,
     path: &Path,
     id: VolumeId,
     dir: usize,
     store_id: [u8; 16],
+    lenient: bool,
 ) -> Result<Option<Volume>, StoreError> {
     let doing = || format!("open volume {}", path.display());
     let file = world.disk.open(path).doing(doing)?;
-    let Some(bytes) = FirstSector::bytes(&*file).doing(doing)? else { return Ok(None) };
-    let said = FirstSector::decode(&bytes)
-        .map_err(|e| StoreError::Unusable(format!("{}: {e}; restore this file or move it away", path.display())))?;
+    let Some((said, sound)) = Identity::read(&*world.disk, path, &*file).map_err(|error| match error {
+        error @ StoreError::Io { .. } => error,
+        error => StoreError::Unusable(format!(
+            "{}: {error}, and {} does not know it either; restore one of the two files, or move the volume away",
+            path.display(),
+            copy_path(path).display()
+        )),
+    })?
+    else {
+        return Ok(None);
+    };
     if said.id != id {
         return Err(StoreError::Unusable(format!(
             "{} says that it is volume {}; it was renamed",
@@ -667,6 +656,17 @@ fn open_volume(
     if said.store != store_id {
         return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
     }
-    let FirstSector { key, size, .. } = said;
+    if !sound.first {
+        tracing::error!(volume = %path.display(), "the first sector has rotted; the copy beside it is used");
+    }
+    if !lenient {
+        match said.mend(&*world.disk, path, &*file, sound) {
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                tracing::warn!(volume = %path.display(), "the disk is full: there is no copy of the first sector");
+            }
+            other => other.doing(|| format!("write who {} is", path.display()))?,
+        }
+    }
+    let Identity { key, size, .. } = said;
     Ok(Some(Volume { id, dir, file, path: path.to_owned(), key, size, failed: AtomicBool::new(false) }))
 }
