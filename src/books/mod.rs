@@ -15,7 +15,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTran
 
 pub use self::row::{Key, Row};
 use crate::world::Disk;
-use crate::world::paged::{Paged, copy_tables};
+use crate::world::paged::{Paged, copy_tables, without_panic};
 
 /// Version of the format, in the table `meta` under `format`.
 pub const FORMAT: u32 = 1;
@@ -267,7 +267,9 @@ impl Changes {
 }
 
 fn database(file: Paged) -> Result<Database, BooksError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file).map_err(broken)
+    let open = || Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file);
+    // Books that are too long to be looked at whole may have rotted all the same.
+    without_panic(open).ok_or_else(|| broken("they are damaged; restore them from a backup"))?.map_err(broken)
 }
 
 fn begin_durable(db: &Database) -> Result<WriteTransaction, BooksError> {

@@ -75,7 +75,7 @@ use self::request_ids::RequestIds;
 use crate::books::Books;
 use crate::config::Config;
 use crate::domain::{Refusal, Timestamp};
-use crate::store::committer::{Command, Failure};
+use crate::store::committer::{Command, Decide, Failure};
 use crate::store::event::Event;
 pub use crate::store::extract::{Extract, ExtractReport, Flaw};
 use crate::store::index::apply::{Apply, Settings};
@@ -340,7 +340,9 @@ impl Engine {
         }
         let Ok(entry) = serde_json::to_vec(&entry) else { return };
         let decide = Box::new(move |_: &mut Apply<'_>| Ok(vec![Event::Audit { entry }]));
-        if let Err(error) = self.inner.store.queue.send(Command::Change { decide, exclusive: false, reply: None }) {
+        if let Err(error) =
+            self.inner.store.queue.send(Command::Change { decide, exclusive: false, settled: false, reply: None })
+        {
             tracing::warn!(%error, "an audit entry was not written");
         }
     }
@@ -398,8 +400,21 @@ impl Engine {
         exclusive: bool,
         decide: impl FnOnce(&mut Apply<'_>) -> std::result::Result<Vec<Event>, Failure> + Send + 'static,
     ) -> Result<u64> {
-        let decide = Box::new(decide);
-        Ok(self.inner.store.queue.ask(|reply| Command::Change { decide, exclusive, reply: Some(reply) }).await?)
+        self.decided(Box::new(decide), exclusive, false).await
+    }
+
+    /// As [`Engine::change`], once all is durable that the decision sees: a group's journal is on the disk before its
+    /// records, so that a power cut may keep the change and lose an upload of the same group that it was decided upon.
+    async fn change_when_settled(
+        &self,
+        decide: impl FnOnce(&mut Apply<'_>) -> std::result::Result<Vec<Event>, Failure> + Send + 'static,
+    ) -> Result<u64> {
+        self.decided(Box::new(decide), false, true).await
+    }
+
+    async fn decided(&self, decide: Decide, exclusive: bool, settled: bool) -> Result<u64> {
+        let queue = &self.inner.store.queue;
+        Ok(queue.ask(|reply| Command::Change { decide, exclusive, settled, reply: Some(reply) }).await?)
     }
 }
 

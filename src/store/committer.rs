@@ -34,7 +34,7 @@ use super::error::StoreError;
 use super::event::Event;
 use super::index::apply::Apply;
 use super::index::rows::{Row, VolumeRow};
-use super::index::{begin_durable, begin_volatile, encode_mark, keys, meta};
+use super::index::{begin_durable, begin_volatile, encode_mark, encode_place, keys, meta};
 use super::journal::{Journal, encode_frame};
 use super::snapshot;
 use super::volume::Volumes;
@@ -98,8 +98,18 @@ impl Committer {
         Ok(Queue { commands, waiting, asleep, stopped, thread: Arc::new(Mutex::new(thread)), by_hand })
     }
 
-    /// Commits one group; gives the bytes that it stored. An error stops the store.
-    fn commit(&mut self, batch: Vec<Command>) -> Result<u64, StoreError> {
+    /// Commits what has gathered, as one group or as few as there must be; gives the bytes that were stored. An error
+    /// stops the store.
+    fn commit(&mut self, mut batch: Vec<Command>) -> Result<u64, StoreError> {
+        let mut bytes = 0;
+        while let Some(next) = batch.iter().skip(1).position(Command::begins_group) {
+            let rest = batch.split_off(next + 1);
+            bytes += self.commit_one(std::mem::replace(&mut batch, rest))?;
+        }
+        Ok(bytes + self.commit_one(batch)?)
+    }
+
+    fn commit_one(&mut self, batch: Vec<Command>) -> Result<u64, StoreError> {
         let mut group = Group { after: self.seq, ..Group::default() };
         let done = self.commit_group(batch, &mut group);
         // Whoever waits is told that nothing was changed and nothing will be; what broke is in the log.
@@ -228,6 +238,7 @@ impl Committer {
             let mut table = txn.open_table(super::index::definitions::meta)?;
             table.insert(meta::MARK, encode_mark(&mark).as_slice())?;
             table.insert(meta::SEQ, self.seq.to_be_bytes().as_slice())?;
+            table.insert(meta::JOURNAL, encode_place(self.journal.place()).as_slice())?;
             let mut volumes = txn.open_table(super::index::definitions::volumes)?;
             for volume in self.volumes.all() {
                 let key = keys::volume(volume.id);

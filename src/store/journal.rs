@@ -54,10 +54,30 @@ pub struct Frame {
     pub event: Event,
 }
 
+/// A place in the journal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InJournal {
+    /// The number in its file's name.
+    pub file: u64,
+    /// Bytes of the file before it.
+    pub len: u64,
+}
+
+/// A journal that was read.
+#[derive(Debug)]
+pub struct Opened {
+    pub journal: Journal,
+    /// What it says, but for what has rotted.
+    pub frames: Vec<Frame>,
+    /// Where a frame has rotted of which the index has what it said. Nothing may be appended: it has to be made anew.
+    pub rotten_at: Option<u64>,
+}
+
 /// The journal file that is being appended to.
 #[derive(Debug)]
 pub struct Journal {
     file: Arc<dyn DiskFile>,
+    number: u64,
     path: PathBuf,
     store_id: [u8; 16],
     /// Where the last frame ends.
@@ -152,6 +172,16 @@ struct Said {
     complete: bool,
 }
 
+/// The frames that stand end to end from `at` on, and where the last of them ends.
+fn frames_from(bytes: &[u8], mut at: usize, store_id: &[u8; 16]) -> (Vec<Frame>, usize) {
+    let mut frames = Vec::new();
+    while let Some((frame, next, _)) = decode_frame(bytes, at, store_id) {
+        frames.push(frame);
+        at = next;
+    }
+    (frames, at)
+}
+
 /// Reads the bytes of a journal file; an error where it is another store's.
 fn said(bytes: &[u8], path: &Path, store_id: &[u8; 16]) -> Result<Said, StoreError> {
     let version = bytes.get(8..10).map(|b| u16::from_be_bytes([b[0], b[1]]));
@@ -160,12 +190,7 @@ fn said(bytes: &[u8], path: &Path, store_id: &[u8; 16]) -> Result<Said, StoreErr
     if head_ok && bytes.get(10..26) != Some(store_id.as_slice()) {
         return Err(StoreError::Unusable(format!("{} belongs to another store; move it away", path.display())));
     }
-    let mut frames = Vec::new();
-    let mut at = HEAD_LEN;
-    while head_ok && let Some((frame, next, _)) = decode_frame(bytes, at, store_id) {
-        frames.push(frame);
-        at = next;
-    }
+    let (frames, at) = if head_ok { frames_from(bytes, HEAD_LEN, store_id) } else { (Vec::new(), HEAD_LEN) };
     let complete = frames.iter().any(|f| f.event == Event::SnapshotEnd);
     Ok(Said { head_ok, frames, at, complete })
 }
@@ -218,20 +243,40 @@ impl Journal {
         }
         disk.sync_dir(dir).doing(doing)?;
         let len = HEAD + snapshot.len() as u64;
-        Ok(Self { file, path, store_id, len, ahead: len, ahead_by: Grain::OF_A_BOX.journal_ahead, failed: false })
+        let ahead_by = Grain::OF_A_BOX.journal_ahead;
+        Ok(Self { file, number: first, path, store_id, len, ahead: len, ahead_by, failed: false })
     }
 
-    /// Reads the newest file that is whole and makes it ready to be appended to.
-    pub fn open(disk: &dyn Disk, dir: &Path, store_id: [u8; 16]) -> Result<Option<(Self, Vec<Frame>)>, StoreError> {
+    /// Reads the newest file that is whole and makes it ready to be appended to. `known`: up to where an index has what
+    /// the journal says; what has rotted before that is passed over.
+    pub fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        store_id: [u8; 16],
+        known: Option<InJournal>,
+    ) -> Result<Option<Opened>, StoreError> {
         // The newest file's name too may be on no disk, after a process that ended when it had made it.
         disk.sync_dir(dir).doing(|| format!("sync {}", dir.display()))?;
         let mut found = files(disk, dir)?;
-        while let Some((_, path)) = found.pop() {
+        while let Some((number, path)) = found.pop() {
             let doing = || format!("read journal {}", path.display());
             let file = disk.open(&path).doing(doing)?;
             let mut bytes = vec![0; usize::try_from(file.len().doing(doing)?).unwrap_or(0)];
             file.read_exact_at(&mut bytes, 0).doing(doing)?;
-            let Said { head_ok, frames, at, complete } = said(&bytes, &path, &store_id)?;
+            let known = known.filter(|known| known.file == number).map_or(0, |known| known.len);
+            let known = usize::try_from(known).unwrap_or(usize::MAX);
+            let Said { head_ok, mut frames, at, complete } = said(&bytes, &path, &store_id)?;
+            if (!head_ok || at < known) && known <= bytes.len() {
+                // It was durable when the index was, so that no crash has cut it.
+                let (later, end) = frames_from(&bytes, known, &store_id);
+                if !later_write_follows(&bytes, end, &store_id) {
+                    frames.extend(later);
+                    let (len, ahead_by) = (end as u64, Grain::OF_A_BOX.journal_ahead);
+                    let journal = Self { file, number, path, store_id, len, ahead: len, ahead_by, failed: true };
+                    let rotten_at = Some(if head_ok { at as u64 } else { 0 });
+                    return Ok(Some(Opened { journal, frames, rotten_at }));
+                }
+            }
             if !complete && !found.is_empty() {
                 // The crash came while it was being made; the one before still has everything.
                 continue;
@@ -250,8 +295,8 @@ impl Journal {
             file.write_all_at(&bytes, 0).doing(doing)?;
             file.sync_data().doing(doing)?;
             let (len, ahead_by) = (at as u64, Grain::OF_A_BOX.journal_ahead);
-            let journal = Self { file, path, store_id, len, ahead: len, ahead_by, failed: false };
-            return Ok(Some((journal, frames)));
+            let journal = Self { file, number, path, store_id, len, ahead: len, ahead_by, failed: false };
+            return Ok(Some(Opened { journal, frames, rotten_at: None }));
         }
         Ok(None)
     }
@@ -298,6 +343,11 @@ impl Journal {
         self.len
     }
 
+    /// Its end.
+    pub fn place(&self) -> InJournal {
+        InJournal { file: self.number, len: self.len }
+    }
+
     /// The store that it belongs to.
     pub fn store_id(&self) -> [u8; 16] {
         self.store_id
@@ -327,8 +377,58 @@ mod tests {
         assert!(long >= journal.bytes() + Grain::OF_A_BOX.journal_ahead);
         journal.append(&encode(Some(&journal), 3, &event)).unwrap();
         assert_eq!(journal.file.len().unwrap(), long, "the second frame needed no new length");
-        let (open, frames) = Journal::open(disk, dir, store).unwrap().unwrap();
+        let Opened { journal: open, frames, .. } = Journal::open(disk, dir, store, None).unwrap().unwrap();
         assert_eq!(frames.iter().map(|frame| frame.seq).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!((open.bytes(), open.file.len().unwrap()), (journal.bytes(), journal.bytes()));
+    }
+
+    #[test]
+    fn what_has_rotted_of_what_the_index_knows_is_no_crash_and_is_passed_over() {
+        let (world, ..) = crate::world::fake::world(1);
+        let (disk, dir, store) = (&*world.disk, Path::new("/journal"), [3; 16]);
+        disk.create_dir_all(dir).unwrap();
+        let event = |id| Event::CloseSubAccount { sub_account: SubAccountId::new(id) };
+        let encode = |began, seq, event: &Event| {
+            let mut out = Vec::new();
+            encode_frame(&mut out, &store, began, seq, Timestamp::from_millis(5), event);
+            out
+        };
+        let mut journal = Journal::create(disk, dir, store, 1, &encode(SNAPSHOT_AT, 1, &Event::SnapshotEnd)).unwrap();
+        let mut ends = vec![journal.place()];
+        for seq in 2..5 {
+            journal.append(&encode(journal.bytes(), seq, &event(seq))).unwrap();
+            ends.push(journal.place());
+        }
+        let file = disk.open(&journal.path).unwrap();
+        let sequences = |opened: &Opened| opened.frames.iter().map(|frame| frame.seq).collect::<Vec<_>>();
+        let flip = |at: u64| {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        };
+        // The head, the snapshot, a frame in the middle, the last one: as far as the index knows them.
+        for (at, known, left) in [
+            (3, 3, vec![]),
+            (40, 3, vec![]),
+            (ends[1].len + 5, 3, vec![1, 2]),
+            (ends[1].len + 5, 2, vec![1, 2, 4]),
+            (ends[2].len + 5, 3, vec![1, 2, 3]),
+        ] {
+            flip(at);
+            let opened = Journal::open(disk, dir, store, Some(ends[known])).unwrap().unwrap();
+            assert_eq!((sequences(&opened), opened.journal.place().len), (left, ends[3].len), "byte {at}");
+            assert!(opened.rotten_at.is_some_and(|rotten| rotten <= at), "byte {at}");
+            flip(at);
+        }
+        // Nobody knows it, and a later write follows: it is damage, and the file stays as it is.
+        flip(ends[1].len + 5);
+        for known in [None, Some(ends[1]), Some(InJournal { file: 9, ..ends[3] })] {
+            assert!(Journal::open(disk, dir, store, known).is_err(), "{known:?}");
+        }
+        flip(ends[1].len + 5);
+        // The last one, that nobody knows, may be what a crash has cut.
+        flip(ends[2].len + 5);
+        let opened = Journal::open(disk, dir, store, Some(ends[2])).unwrap().unwrap();
+        assert_eq!((sequences(&opened), opened.rotten_at), (vec![1, 2, 3], None));
     }
 }

@@ -41,7 +41,7 @@ use self::index::apply::{Effects, Settings};
 use self::index::rows::{AccountRow, OwnBucketRow, Row, Stats, SubAccountRow};
 use self::index::view::View;
 use self::index::{definitions, meta};
-use self::journal::{Journal, SNAPSHOT_AT, encode_frame};
+use self::journal::{InJournal, Journal, Opened, SNAPSHOT_AT, encode_frame};
 use self::layout::{DiskIds, Found, Layout};
 use self::recovery::{Beginning, RebuildReport, RecoveryReport};
 use self::volume::{Dead, RoomMark, Volumes};
@@ -122,6 +122,7 @@ impl Store {
         let journal_spare = Ballast::hold(Arc::clone(&world.disk), layout.journal.join(BALLAST));
         let db = index::open_database(&spare, &layout.index, options.index_cache, false)?;
         let (applied, mark, disks) = read_meta(&db, store_id)?;
+        let known = known_journal(&db)?;
         // Before any directory is marked: one without a mark may be where a lost disk is mounted.
         let there = layout.disks(&*world.disk)?;
         let lost: Vec<[u8; 16]> = disks.0.iter().filter(|id| !there.contains(id)).copied().collect();
@@ -139,13 +140,21 @@ impl Store {
         let (size, reserve) = (options.volume_size, options.reserve);
         let volumes = Volumes::open(world.clone(), &layout.volumes, store_id, size, reserve, &dead)?;
         let volumes = Arc::new(volumes.spare(vec![spare.clone(), journal_spare.clone()]));
-        let Some((journal, frames)) = Journal::open(&journal_spare, &layout.journal, store_id)? else {
+        let Some(Opened { mut journal, frames, rotten_at }) =
+            Journal::open(&journal_spare, &layout.journal, store_id, known)?
+        else {
             return Err(StoreError::Unusable(format!(
                 "the journal in {} is missing; restore it from a backup",
                 layout.journal.display()
             )));
         };
-        let recovery = recovery::replay(&db, &volumes, frames, &mark, applied, acknowledged, options.settings)?;
+        let mut recovery = recovery::replay(&db, &volumes, frames, &mark, applied, acknowledged, options.settings)?;
+        if let Some(at) = rotten_at {
+            tracing::error!(at, "the journal has rotted; the index has what it said, and it is made anew from that");
+            let frames = snapshot::frames(&db.begin_read()?, &store_id, recovery.sequence, world.clock.now())?;
+            recovery.sequence += 1;
+            journal = Journal::create(&journal_spare, &layout.journal, store_id, recovery.sequence, &frames)?;
+        }
         // A disk that is dead stays one of the store's.
         write_disks(&db, &DiskIds(marked.into_iter().chain(lost).collect()))?;
         let db = Arc::new(db);
@@ -205,7 +214,7 @@ impl Store {
         };
         load_keys(&world, &layout)?;
         // Without the journal nobody could tell a closed sub-account's file from another's.
-        let Some((_, frames)) = Journal::open(disk, &layout.journal, store_id)? else {
+        let Some(Opened { frames, .. }) = Journal::open(disk, &layout.journal, store_id, None)? else {
             return Err(StoreError::Unusable(format!(
                 "the journal in {} is missing: accounts and deletions cannot be made from the volumes alone; restore it from a backup",
                 layout.journal.display()
@@ -370,6 +379,13 @@ fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<(u64, RoomMark, DiskId
         None => DiskIds(Vec::new()),
     };
     Ok((seq, mark, disks))
+}
+
+/// Up to where an index has what the journal says.
+fn known_journal(db: &Database) -> Result<Option<InJournal>, StoreError> {
+    let txn = db.begin_read()?;
+    let table = txn.open_table(definitions::meta)?;
+    table.get(meta::JOURNAL)?.map(|value| index::decode_place(value.value())).transpose()
 }
 
 fn load_catalog(db: &Database, catalog: &Catalog) -> Result<(), StoreError> {

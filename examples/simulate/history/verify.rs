@@ -97,7 +97,7 @@ async fn observe(
     }
     let passed_over = |at: &(usize, String)| files.get(at).is_some_and(|slot| slot.relocked);
     let left = seen.iter().filter(|(at, (info, ..))| info.lock == Lock::Open && !passed_over(at));
-    let oldest_left = left.map(|(_, (info, ..))| info.created).min();
+    let oldest_left = left.map(|(at, (info, ..))| (info.created, at.clone())).min();
     for (at, slot) in files.iter_mut() {
         let found = seen.remove(at);
         let state = match &found {
@@ -105,8 +105,8 @@ async fn observe(
                 if !slot.may.contains(&None) {
                     let unlocked = slot.may.iter().any(|f| f.as_ref().is_some_and(|f| f.lock == Lock::Open));
                     assert!(may_loop && unlocked, "{at:?} is gone, and may only be {:?}", slot.may);
-                    if let (Some(created), Some(oldest)) = (slot.created, oldest_left) {
-                        assert!(created <= oldest, "{at:?} was overwritten before an older one");
+                    if let (Some(created), Some((oldest, older))) = (slot.created, &oldest_left) {
+                        assert!(created <= *oldest, "{at:?} was overwritten before {older:?}, which is older");
                     }
                     tally.overwritten += 1;
                 }

@@ -20,8 +20,9 @@ pub(super) async fn step(engine: Engine) -> Result<Step> {
 }
 
 async fn sweep(engine: &Engine, id: SubAccountId) -> Result<()> {
+    // Else the oldest of a state that a power cut takes back could go, and an older file be left.
     engine
-        .change(false, move |apply| {
+        .change_when_settled(move |apply| {
             let wanted = Bytes::new(apply.stats(id)?.sweep_left);
             if wanted == Bytes::ZERO || apply.sub_account(id)?.is_none() {
                 return Ok(Vec::new());

@@ -1,6 +1,8 @@
 //! Disks that fail, fill and rot; and the crashes that are too rare for chance to meet.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes as Buf;
@@ -9,7 +11,10 @@ use super::rig::{Rig, assert_sound, bucket, content, key, new_object, open_accou
 use crate::config::Reserve;
 use crate::domain::{ChecksumKind, ChecksumPlan, ChecksumType, Lock, Refusal};
 use crate::engine::{BucketRef, Caller, Completion, Engine, Error, Finish, NamedPart, NewObject};
+use crate::store::committer::{Command, Decide};
+use crate::store::event::Event;
 use crate::wire::s3_checksum::{self, Hasher};
+use crate::world::Threads;
 use crate::world::fake::{Fate, Survival, UnsyncedKind};
 
 const GB: u64 = 64 << 20;
@@ -539,5 +544,118 @@ fn a_cut_upload_does_not_replace_what_was_there() {
                 });
             }
         }
+    }
+}
+
+/// A group's journal is on the disk before its records: a power cut could keep what an overwrite took and lose the upload
+/// in its group that had replaced an older file.
+#[test]
+fn an_overwrite_is_decided_upon_what_is_durable() {
+    let mut rig = Rig::new(9, GB);
+    // Whoever waits does the committer's work, so that both changes below are gathered for one group.
+    rig.world.grain.threads = Threads::Callers;
+    let engine = rig.open().unwrap();
+    let store = &engine.inner.store;
+    for settled in [false, true] {
+        let before = store.bells.acknowledged.load(Ordering::Acquire);
+        let decide: Decide = Box::new(|_| Ok(vec![Event::Audit { entry: b"{}".to_vec() }]));
+        store.queue.send(Command::Change { decide, exclusive: false, settled: false, reply: None }).unwrap();
+        let (bells, seen) = (Arc::clone(&store.bells), Arc::new(AtomicU64::new(0)));
+        let saw = Arc::clone(&seen);
+        let decide: Decide = Box::new(move |_| {
+            saw.store(bells.acknowledged.load(Ordering::Acquire), Ordering::Release);
+            Ok(Vec::new())
+        });
+        let change = |reply| Command::Change { decide, exclusive: false, settled, reply: Some(reply) };
+        runtime().block_on(store.queue.ask(change)).unwrap();
+        assert_eq!(seen.load(Ordering::Acquire) > before, settled);
+    }
+}
+
+/// A sector that rots must not take a volume with it.
+#[test]
+fn a_volume_whose_first_sector_has_rotted_is_known_by_its_copy_and_mended() {
+    let (runtime, rig) = (runtime(), Rig::new(10, GB));
+    let (engine, name) = runtime.block_on(begin(&rig));
+    let files: Vec<_> = (0..4_u64).map(|n| (format!("f{n}"), n, 40_000)).collect();
+    runtime.block_on(async {
+        for (file, seed, len) in &files {
+            store(&engine, &bucket(&engine, &name), file, *seed, *len).await.unwrap();
+        }
+    });
+    let volume = rig.volumes().remove(0);
+    let copy = volume.with_extension("kdh");
+    let (sector, zeros) = (rig.world.disk.open(&volume).unwrap(), [0; 4096]);
+    let mut right = [0; 4096];
+    sector.read_exact_at(&mut right, 0).unwrap();
+    let is = |path: &Path| {
+        let mut now = [0; 4096];
+        rig.world.disk.open(path).unwrap().read_exact_at(&mut now, 0).unwrap();
+        now == right
+    };
+    // While it runs: the scrub mends either, and names no file.
+    for rotten in [&volume, &copy] {
+        rig.world.disk.open(rotten).unwrap().write_all_at(&zeros, 0).unwrap();
+        let report = runtime.block_on(engine.scrub(&Caller::operator())).unwrap();
+        assert!(report.damaged.is_empty() && report.mended.len() == 1, "{report:?}");
+        assert!(is(&volume) && is(&copy));
+    }
+    runtime.block_on(engine.close()).unwrap();
+    drop(engine);
+    // At a start: zeros there once had the whole volume removed, as one that was never finished.
+    for rotten in [&volume, &copy] {
+        rig.world.disk.open(rotten).unwrap().write_all_at(&zeros, 0).unwrap();
+        let engine = rig.open().unwrap();
+        assert!(is(&volume) && is(&copy));
+        runtime.block_on(async {
+            all_there(&engine, &name, &files, "after it rotted").await;
+            engine.close().await.unwrap();
+        });
+    }
+    // A store of before there were copies.
+    rig.world.disk.remove(&copy).unwrap();
+    drop(rig.open().unwrap());
+    assert!(is(&copy));
+    // Neither: it is refused in words, and nothing is removed.
+    for rotten in [&volume, &copy] {
+        rig.world.disk.open(rotten).unwrap().write_all_at(&zeros, 0).unwrap();
+    }
+    let said = rig.open().err().unwrap().to_string();
+    assert!(said.contains("does not know it either"), "{said}");
+    assert!(rig.volumes().contains(&volume));
+}
+
+/// Also of the last frame, which nothing follows: the index says that it was there.
+#[test]
+fn a_journal_that_has_rotted_is_made_anew_from_an_index_that_knows_it() {
+    let (runtime, rig) = (runtime(), Rig::new(11, GB));
+    let (engine, name) = runtime.block_on(begin(&rig));
+    runtime.block_on(async {
+        let target = bucket(&engine, &name);
+        store(&engine, &target, "kept", 1, 1000).await.unwrap();
+        store(&engine, &target, "gone", 2, 1000).await.unwrap();
+        engine.delete(&Caller::operator(), &target, &key("gone")).await.unwrap();
+        engine.close().await.unwrap();
+    });
+    drop(engine);
+    let journal = || rig.world.disk.list(Path::new("/data/volumes/journal")).unwrap();
+    let journal = || journal().into_iter().find(|path| path.extension().is_some_and(|kind| kind == "kdj")).unwrap();
+    for back in [40, 400] {
+        let file = rig.world.disk.open(&journal()).unwrap();
+        // Behind the last frame there may be zeros.
+        let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+        file.write_all_at(&[bytes[end - back] ^ 1], (end - back) as u64).unwrap();
+        let engine = rig.open().unwrap();
+        runtime.block_on(async {
+            all_there(&engine, &name, &[("kept".to_owned(), 1, 1000)], "after it rotted").await;
+            engine.close().await.unwrap();
+        });
+        drop(engine);
+        rig.lose_index();
+        let report = rig.rebuild().unwrap();
+        assert_eq!((report.accounts, report.sub_accounts, report.objects), (1, 1, 1), "{back} bytes before the end");
+        runtime.block_on(rig.open().unwrap().close()).unwrap();
     }
 }

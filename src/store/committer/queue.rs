@@ -127,7 +127,10 @@ pub enum Command {
     /// The answer is the sequence of the first event.
     Change {
         decide: Decide,
+        /// Whether the commands behind it must see its effects in the catalog: it ends its group.
         exclusive: bool,
+        /// Whether what it is decided upon must be durable before it: it begins a group.
+        settled: bool,
         reply: Option<Reply<u64>>,
     },
     /// Deletes some files of a closed sub-account; the answer says whether it was all.
@@ -368,7 +371,12 @@ impl Queue {
 }
 
 impl Command {
-    /// Whether the commands behind it must see its effects in the catalog.
+    /// Whether nothing may stand before it in its group.
+    pub(super) fn begins_group(&self) -> bool {
+        matches!(self, Self::Change { settled: true, .. })
+    }
+
+    /// Whether nothing may stand behind it in its group.
     pub(super) fn ends_group(&self) -> bool {
         match self {
             Self::Change { exclusive, .. } => *exclusive,

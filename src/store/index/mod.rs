@@ -15,11 +15,12 @@ use redb::{Database, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::codec::{Decoder, Encoder, ordered};
 use super::error::{Doing, StoreError};
+use super::journal::InJournal;
 use super::volume::RoomMark;
 use super::volume::record::Extent;
 use crate::domain::{AlertId, BucketId, Media, ObjectId, ObjectKey, SubAccountId, Timestamp, UploadId, VolumeId};
 use crate::world::Disk;
-use crate::world::paged::Paged;
+use crate::world::paged::{Paged, without_panic};
 
 /// Version of every on-disk format together, as `status` shows it. 2: own buckets.
 pub const FORMAT: u32 = 2;
@@ -100,6 +101,8 @@ pub mod meta {
     pub const STORE: &[u8] = b"store";
     pub const SEQ: &[u8] = b"seq";
     pub const MARK: &[u8] = b"room";
+    /// How far the journal was when the index was made durable: number of its file (u64), length (u64).
+    pub const JOURNAL: &[u8] = b"journal";
     pub const AUDIT_CHAIN: &[u8] = b"audit-chain";
 }
 
@@ -241,6 +244,19 @@ pub fn encode_mark(mark: &RoomMark) -> Vec<u8> {
     out.take()
 }
 
+/// The bytes of a place in the journal.
+pub fn encode_place(place: InJournal) -> Vec<u8> {
+    let mut out = Encoder::default();
+    out.u64(place.file).u64(place.len);
+    out.take()
+}
+
+/// Reads the bytes of a place in the journal.
+pub fn decode_place(bytes: &[u8]) -> Result<InJournal, StoreError> {
+    let mut input = Decoder::new(bytes, "place in the journal");
+    Ok(InJournal { file: input.u64()?, len: input.u64()? })
+}
+
 /// Reads the room mark's bytes.
 pub fn decode_mark(bytes: &[u8]) -> Result<RoomMark, StoreError> {
     let mut input = Decoder::new(bytes, "room mark");
@@ -261,18 +277,22 @@ pub fn open_database(disk: &dyn Disk, path: &Path, cache: u64, create: bool) -> 
         true => Paged::new(disk.create(path).doing(doing)?),
         false => Paged::open(disk, path).doing(doing)?,
     };
-    if !create && !file.is_sound().doing(doing)? {
-        return Err(StoreError::Unusable(format!(
+    let damaged = || {
+        StoreError::Unusable(format!(
             "the index {} is damaged; run `kandian index rebuild` to make it anew from volumes and journal",
             path.display()
-        )));
+        ))
+    };
+    if !create && !file.is_sound().doing(doing)? {
+        return Err(damaged());
     }
     if create && let Some(dir) = path.parent() {
         disk.sync_dir(dir).doing(doing)?;
     }
     let mut builder = Database::builder();
     builder.set_cache_size(usize::try_from(cache).unwrap_or(usize::MAX));
-    Ok(builder.create_with_backend(file)?)
+    // One that is too long to be looked at whole may have rotted all the same.
+    Ok(without_panic(|| builder.create_with_backend(file)).ok_or_else(damaged)??)
 }
 
 /// Begins a transaction that is in memory only until a later one is durable.
