@@ -34,6 +34,8 @@ struct AlertsPage {
     first: String,
     next: Option<String>,
     filtered: bool,
+    /// Whether a disk fails, so that nothing is sent and written down.
+    salvage: bool,
 }
 
 #[derive(Template)]
@@ -210,6 +212,7 @@ async fn list(State(portal): State<Arc<Portal>>, session: Session, request: Requ
         next: found.next.map(|before| format!("/alerts?{kept}&before={before}")),
         first: format!("/alerts?{kept}"),
         filtered: !kept.is_empty(),
+        salvage: portal.engine.salvage().is_some(),
         asked,
         shell,
     };

@@ -222,6 +222,8 @@ fn a_user_is_removed_only_by_its_name_and_its_sessions_with_it() {
         let list = site.ask(Method::GET, location(&done), Some(&token), &[]).await.body;
         assert!(list.contains("全部会话已结束"));
         assert_eq!(site.ask(Method::GET, path, Some(&token), &[]).await.status, StatusCode::NOT_FOUND);
+        // Its line is written behind the answer.
+        site.engine.checkpoint().await.unwrap();
         let log = site.ask(Method::GET, "/audit?what=RemoveUser", Some(&token), &[]).await.body;
         assert!(log.contains("user-viewer"));
 
