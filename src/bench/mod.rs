@@ -5,7 +5,6 @@
 mod connection;
 mod curve;
 mod load;
-mod own_server;
 mod payload;
 mod process;
 mod reference;
@@ -20,9 +19,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::sim::client::{TrustOptions, units};
+use crate::sim::own_server::{OwnServer, Wanted};
 use curve::Curve;
 use load::Load;
-use own_server::OwnServer;
 use reference::Reference;
 use report::{Report, Summary};
 use request::Signing;
@@ -163,10 +162,20 @@ pub async fn run(options: BenchOptions) -> io::Result<()> {
     let (target, _own) = match &options.endpoint {
         Some(endpoint) => (Target::given(&options, endpoint)?, None),
         None => {
-            let (binary, at, space, tls) = (options.server_binary.clone(), dir.clone(), options.space, options.tls);
-            let started = tokio::task::spawn_blocking(move || OwnServer::start(binary, &at, space, tls));
-            let server = started.await.map_err(io::Error::other)??;
-            (Target::own(&options, &server, &dir).await?, Some(server))
+            let wanted = Wanted {
+                binary: options.server_binary.clone(),
+                name: "bench",
+                tls: options.tls,
+                settings: vec![("s3", "allow_delete", "true".to_owned())],
+            };
+            let (at, space) = (dir.clone(), options.space);
+            let started = tokio::task::spawn_blocking(move || {
+                let server = OwnServer::start(&wanted, &at)?;
+                let account = server.open_account("bench", space, None)?;
+                io::Result::Ok((server, account))
+            });
+            let (server, account) = started.await.map_err(io::Error::other)??;
+            (Target::own(&options, &server, &account, &dir).await?, Some(server))
         }
     };
     tokio::task::spawn_blocking(move || measure(&options, target, &dir)).await.map_err(io::Error::other)?

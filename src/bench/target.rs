@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::BenchOptions;
-use super::own_server::OwnServer;
 use super::request::{Identity, Signing};
 use crate::domain::{BucketName, Secret};
 use crate::sim::client::Endpoint;
+use crate::sim::own_server::{OwnAccount, OwnServer};
 use crate::tls::Trust;
 
 /// A server, and as whom it is called.
@@ -53,8 +53,13 @@ impl Target {
     }
 
     /// A new sub-account of this many GB on a server of our own.
-    pub(super) async fn own(options: &BenchOptions, server: &OwnServer, dir: &Path) -> io::Result<Self> {
-        let sub_account = server.platform()?.open_sub_account(options.space).await?;
+    pub(super) async fn own(
+        options: &BenchOptions,
+        server: &OwnServer,
+        account: &OwnAccount,
+        dir: &Path,
+    ) -> io::Result<Self> {
+        let sub_account = account.platform()?.open_sub_account(options.space).await?;
         // A server that we have started ourselves is the one that answers.
         let tls = if sub_account.s3.is_secured() {
             Some((Trust::anybody().map_err(io::Error::other)?, sub_account.s3.name().to_owned()))

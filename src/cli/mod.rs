@@ -15,6 +15,7 @@ mod output;
 mod overview;
 mod reach;
 mod save;
+mod soap;
 mod space;
 mod stats;
 mod status;
@@ -114,6 +115,11 @@ enum Command {
     Certificate(certificate::Certificate),
     /// Look at disks, limits, ports, certificates and the clock
     Doctor(output::Json),
+    /// One call of section 7, as a platform makes it
+    #[command(subcommand)]
+    Soap(soap::Command),
+    /// The specification, clause by clause, against a server that runs or one that is started for it
+    Selftest(Box<crate::sim::selftest::SelftestOptions>),
     /// The testers' stand-ins
     #[command(subcommand)]
     Sim(Sim),
@@ -186,6 +192,12 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Restore(options)) => backup::run_restore(options, &load(&source)?).await,
         Some(Command::Extract(options)) => extract::run(*options).await,
         Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?, &source).await,
+        Some(Command::Soap(command)) => soap::run(command).await,
+        Some(Command::Selftest(options)) => match crate::sim::selftest::run(*options).await {
+            Ok(true) => Ok(ExitCode::SUCCESS),
+            Ok(false) => Ok(ExitCode::FAILURE),
+            Err(error) => Err(error.to_string()),
+        },
         Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
         Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
         Some(Command::Bench(options)) => finished(crate::bench::run(*options).await),

@@ -14,6 +14,7 @@ mod text;
 mod value;
 
 pub use file::{Problem, Problems, Written, parse, parse_with_places};
+pub use nearest::nearest;
 pub use show::{changed, to_json, to_toml};
 pub use text::Places;
 pub use value::size;

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use crate::tls::{ClientStream, MaybeTls, Trust, why_untrusted};
 
 pub mod content;
+pub mod operations;
 pub mod s3;
 pub mod soap;
 pub mod tally;
@@ -24,7 +25,7 @@ pub mod units;
 
 pub use content::{Content, Pattern};
 pub use s3::{Credentials, S3, Signature};
-pub use soap::{OpenedSubAccount, Platform};
+pub use soap::{Exchange, OpenedSubAccount, Platform, SoapVersion};
 pub use tally::Tally;
 pub use trust::TrustOptions;
 

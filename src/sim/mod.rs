@@ -2,4 +2,6 @@
 
 pub mod cameras;
 pub mod client;
+pub mod own_server;
 pub mod platform;
+pub mod selftest;

@@ -20,6 +20,7 @@ use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use crate::domain::limits;
 use crate::tls::{self, MaybeTls, ServerStream};
@@ -65,6 +66,24 @@ pub struct PlatformOptions {
     pub show_secrets: bool,
 }
 
+impl PlatformOptions {
+    /// A platform that takes what is right, of this account, for whoever listens to its feed.
+    pub fn quiet(listen: SocketAddr, account: &str) -> Self {
+        Self {
+            listen,
+            cert: None,
+            key: None,
+            account: Some(account.to_owned()),
+            password: None,
+            play: Play::Answer,
+            first: 0,
+            out: None,
+            json: true,
+            show_secrets: true,
+        }
+    }
+}
+
 /// What the platform does with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Play {
@@ -100,23 +119,28 @@ impl FromStr for Play {
 }
 
 /// One call, as it is printed and kept.
-#[derive(Debug, Serialize)]
-struct Got {
+#[derive(Clone, Debug, Serialize)]
+pub struct Got {
     /// 1, 2, 3 …
-    call: u64,
+    pub call: u64,
     /// Name of the element in Body; empty where that could not be read.
-    operation: String,
-    account: String,
-    s3ak: String,
+    pub operation: String,
+    /// `Account`.
+    pub account: String,
+    /// `S3AK`.
+    pub s3ak: String,
     /// `full`, `nearly_full`, `idle`; empty where that could not be read.
-    alert: &'static str,
-    alert_type: Option<i32>,
+    pub alert: &'static str,
+    /// `AlertType`.
+    pub alert_type: Option<i32>,
     /// What was done with it.
-    did: String,
+    pub did: String,
+    /// `Password`, where secrets are shown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<String>,
+    pub password: Option<String>,
+    /// `S3SK`, where secrets are shown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    s3sk: Option<String>,
+    pub s3sk: Option<String>,
 }
 
 struct Platform {
@@ -124,6 +148,8 @@ struct Platform {
     address: SocketAddr,
     calls: AtomicU64,
     out: Option<Mutex<File>>,
+    /// Who is told of calls instead of standard output.
+    feed: Option<UnboundedSender<Got>>,
 }
 
 /// The connection shall be closed without an answer.
@@ -145,10 +171,31 @@ pub async fn run(options: PlatformOptions) -> io::Result<()> {
     };
     let scheme = if options.cert.is_some() { "https" } else { "http" };
     say(&format!("listening on {scheme}://{}{PATH}", listener.local_addr()?));
-    serve(listener, options, stop).await
+    serve(listener, options, None, stop).await
 }
 
-async fn serve(listener: TcpListener, options: PlatformOptions, stop: impl Future<Output = ()>) -> io::Result<()> {
+/// A platform beside whoever asks for it: its URL, and the calls that it takes. It goes when nobody takes them any more.
+///
+/// # Errors
+///
+/// The address cannot be listened on.
+pub async fn beside(options: PlatformOptions) -> io::Result<(String, UnboundedReceiver<Got>)> {
+    let listener = TcpListener::bind(options.listen).await?;
+    let url = format!("http://{}{PATH}", listener.local_addr()?);
+    let (feed, calls) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let over = feed.clone();
+        serve(listener, options, Some(feed), async move { over.closed().await }).await
+    });
+    Ok((url, calls))
+}
+
+async fn serve(
+    listener: TcpListener,
+    options: PlatformOptions,
+    feed: Option<UnboundedSender<Got>>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let out = match &options.out {
         Some(path) => Some(Mutex::new(File::options().create(true).append(true).open(path)?)),
         None => None,
@@ -158,7 +205,7 @@ async fn serve(listener: TcpListener, options: PlatformOptions, stop: impl Futur
         (Some(cert), Some(key)) => Some(tls::identity(cert, key).map_err(|(_, bad)| io::Error::other(bad))?.acceptor()),
         _ => None,
     };
-    let platform = Arc::new(Platform { options, address, calls: AtomicU64::new(0), out });
+    let platform = Arc::new(Platform { options, address, calls: AtomicU64::new(0), out, feed });
     let mut connections = tokio::task::JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -283,6 +330,11 @@ impl Platform {
                 say(&format!("the call was not kept: {why}"));
             }
         }
+        if let Some(feed) = &self.feed {
+            // Who does not listen any more does not want it.
+            let _ = feed.send(got.clone());
+            return;
+        }
         if self.options.json {
             return say(&json);
         }
@@ -401,7 +453,7 @@ mod tests {
     async fn started(options: PlatformOptions) -> String {
         let listener = TcpListener::bind(options.listen).await.expect("a port");
         let url = format!("http://{}{PATH}", listener.local_addr().expect("bound"));
-        tokio::spawn(serve(listener, options, std::future::pending()));
+        tokio::spawn(serve(listener, options, None, std::future::pending()));
         url
     }
 

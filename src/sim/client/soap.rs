@@ -6,17 +6,82 @@ use quick_xml::Reader;
 use quick_xml::escape::{escape, unescape};
 use quick_xml::events::Event;
 
+use super::operations::SECRETS;
 use super::{ClientError, Connection, Content, Endpoint};
 use crate::domain::{AccessKey, Secret};
 use crate::tls::Trust;
 
+/// What stands for a secret.
+const VEIL: &str = "***";
 const NAMESPACE: &str = "urn:sjkd:video-cloud-storage:v1_2";
+
+/// Which SOAP is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SoapVersion {
+    /// `text/xml` and a SOAPAction header.
+    #[default]
+    V11,
+    /// `application/soap+xml`.
+    V12,
+}
+
+/// A call as it went over the wire.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// The operation's name.
+    pub operation: String,
+    /// The path that it was posted to.
+    pub path: String,
+    /// The request's headers.
+    pub headers: Vec<(String, String)>,
+    /// The request's envelope.
+    pub request: String,
+    /// HTTP's status.
+    pub status: u16,
+    /// The answer's body.
+    pub answer: String,
+    /// Every element of the answer without elements in it, by its local name; of a name that is there twice, the last.
+    pub fields: HashMap<String, String>,
+    /// What is no XML in it.
+    pub unreadable: Option<String>,
+}
+
+impl Exchange {
+    /// The answer's Result, where it has one.
+    pub fn result(&self) -> Option<i32> {
+        self.fields.get("Result").and_then(|text| text.trim().parse().ok())
+    }
+
+    /// What its Fault says, where it is one.
+    pub fn fault(&self) -> Option<&str> {
+        self.fields.get("faultstring").or_else(|| self.fields.get("Text")).map(String::as_str)
+    }
+
+    /// The elements of this name, in their order, each with the elements in it.
+    pub fn items(&self, name: &str) -> Vec<HashMap<String, String>> {
+        items(&self.answer, name).unwrap_or_default()
+    }
+
+    /// With stars where passwords and secret keys were.
+    #[must_use]
+    pub fn veiled(mut self) -> Self {
+        for name in SECRETS {
+            self.request = veiled(&self.request, name);
+            self.answer = veiled(&self.answer, name);
+            if let Some(value) = self.fields.get_mut(name).filter(|value| !value.is_empty()) {
+                VEIL.clone_into(value);
+            }
+        }
+        self
+    }
+}
 
 /// The platform's side of section 7, for one account.
 pub struct Platform {
     connection: Connection,
     account: String,
     password: Secret,
+    version: SoapVersion,
 }
 
 /// The answer of 7.2.
@@ -37,7 +102,14 @@ pub struct OpenedSubAccount {
 impl Platform {
     /// A platform that calls this service for this account.
     pub fn new(service: Endpoint, account: impl Into<String>, password: Secret, trust: Trust) -> Self {
-        Self { connection: Connection::new(service, trust), account: account.into(), password }
+        let version = SoapVersion::default();
+        Self { connection: Connection::new(service, trust), account: account.into(), password, version }
+    }
+
+    /// Speaks this version from now on.
+    #[must_use]
+    pub fn speaking(self, version: SoapVersion) -> Self {
+        Self { version, ..self }
     }
 
     /// 7.2 子账户开户申请, with this many GB.
@@ -85,42 +157,138 @@ impl Platform {
         operation: &str,
         fields: &[(&str, &str)],
     ) -> Result<HashMap<String, String>, ClientError> {
-        let credentials = [("Account", self.account.as_str()), ("Password", self.password.expose())];
-        let envelope = envelope(operation, credentials.iter().chain(fields));
-        let action = format!("\"{NAMESPACE}#{operation}\"");
-        let headers = [("content-type", "text/xml; charset=utf-8"), ("soapaction", action.as_str())];
-        let path = self.connection.endpoint().path().to_owned();
-        let answer = self.connection.call("POST", &path, &headers, Content::Whole(envelope.into())).await?;
-        let text = String::from_utf8_lossy(&answer.body);
-        let fields = leaves(&text)
-            .map_err(|error| ClientError::Answer(format!("{operation}: HTTP {}: {error}", answer.status)))?;
-        match (fields.get("Result").map(|result| result.trim()), fields.get("faultstring")) {
-            (Some("0"), _) => Ok(fields),
+        let (account, password) = (self.account.clone(), self.password.clone());
+        let credentials = [("Account", account.as_str()), ("Password", password.expose())];
+        let all: Vec<_> = credentials.iter().chain(fields).copied().collect();
+        let exchange = self.exchange(operation, &all).await?;
+        if let Some(why) = &exchange.unreadable {
+            return Err(ClientError::Answer(format!("{operation}: HTTP {}: {why}", exchange.status)));
+        }
+        match (exchange.result(), exchange.fault()) {
+            (Some(0), _) => Ok(exchange.fields),
             (Some(result), _) => Err(ClientError::Answer(format!("{operation}: Result {result}"))),
             (None, Some(fault)) => Err(ClientError::Answer(format!("{operation}: fault: {fault}"))),
-            (None, None) => Err(ClientError::Answer(format!("{operation}: HTTP {}, no Result", answer.status))),
+            (None, None) => Err(ClientError::Answer(format!("{operation}: HTTP {}, no Result", exchange.status))),
         }
+    }
+
+    /// Sends these fields and no others, whatever comes of it.
+    ///
+    /// # Errors
+    ///
+    /// There is no answer.
+    pub async fn exchange(&mut self, operation: &str, fields: &[(&str, &str)]) -> Result<Exchange, ClientError> {
+        let request = envelope(self.version, operation, fields.iter());
+        let action = format!("{NAMESPACE}#{operation}");
+        let headers = match self.version {
+            SoapVersion::V11 => {
+                vec![("content-type", "text/xml; charset=utf-8".to_owned()), ("soapaction", format!("\"{action}\""))]
+            }
+            SoapVersion::V12 => {
+                vec![("content-type", format!("application/soap+xml; charset=utf-8; action=\"{action}\""))]
+            }
+        };
+        let sent: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let path = self.connection.endpoint().path().to_owned();
+        let answer = self.connection.call("POST", &path, &sent, Content::Whole(request.clone().into())).await?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let (fields, unreadable) = match leaves(&text) {
+            Ok(fields) => (fields, None),
+            Err(error) => (HashMap::new(), Some(error.to_string())),
+        };
+        Ok(Exchange {
+            operation: operation.to_owned(),
+            path,
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            request,
+            status: answer.status,
+            answer: text,
+            fields,
+            unreadable,
+        })
     }
 }
 
-fn envelope<'a>(operation: &str, fields: impl Iterator<Item = &'a (&'a str, &'a str)>) -> String {
+/// What is in elements of this name, but for empty ones, is not to be seen.
+fn veiled(xml: &str, name: &str) -> String {
+    let (mut out, mut rest) = (String::new(), xml);
+    while let Some((before, tail)) = rest.split_once(name) {
+        out.push_str(before);
+        out.push_str(name);
+        rest = tail;
+        // Where an element begins: its name ends here, and what follows is text.
+        let prefix = out[..out.len() - name.len()].rsplit_once('<').map(|(_, prefix)| prefix);
+        let opened = prefix
+            .is_some_and(|prefix| prefix.is_empty() || (prefix.ends_with(':') && !prefix.contains(['/', '>', ' '])));
+        if opened
+            && let Some((attributes, text)) = rest.split_once('>')
+            && (attributes.is_empty() || attributes.starts_with(' '))
+            && !attributes.contains('<')
+            && !attributes.ends_with('/')
+            && let Some(end) = text.find("</").filter(|end| *end > 0)
+        {
+            out.push_str(attributes);
+            out.push('>');
+            out.push_str(VEIL);
+            rest = &text[end..];
+        }
+    }
+    out + rest
+}
+
+fn envelope<'a>(version: SoapVersion, operation: &str, fields: impl Iterator<Item = &'a (&'a str, &'a str)>) -> String {
     let fields: String = fields.map(|(name, value)| format!("<{name}>{}</{name}>", escape(*value))).collect();
+    let namespace = match version {
+        SoapVersion::V11 => "http://schemas.xmlsoap.org/soap/envelope/",
+        SoapVersion::V12 => "http://www.w3.org/2003/05/soap-envelope",
+    };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
-         <soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\"><soap:Body>\
+         <soap:Envelope xmlns:soap=\"{namespace}\"><soap:Body>\
          <{operation} xmlns=\"{NAMESPACE}\">{fields}</{operation}></soap:Body></soap:Envelope>"
     )
 }
 
 /// Every element without elements in it, by its local name; of a name that is there twice, the last.
 fn leaves(xml: &str) -> Result<HashMap<String, String>, quick_xml::Error> {
-    let mut reader = Reader::from_str(xml);
     let mut found = HashMap::new();
+    each_leaf(xml, |_, name, text| {
+        found.insert(name, text);
+    })?;
+    Ok(found)
+}
+
+/// The elements of one name, each with the elements in it that have none.
+fn items(xml: &str, item: &str) -> Result<Vec<HashMap<String, String>>, quick_xml::Error> {
+    let mut found: Vec<HashMap<String, String>> = Vec::new();
+    let mut number = 0;
+    each_leaf(xml, |path, name, text| {
+        let Some(now) = path.iter().find(|(of, _)| of == item).map(|(_, number)| *number) else { return };
+        if now != number {
+            found.push(HashMap::new());
+            number = now;
+        }
+        if let Some(last) = found.last_mut() {
+            last.insert(name, text);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Gives every element without elements in it: the names around it, each with the number of its tag in the document, its
+/// own name and its text.
+fn each_leaf(xml: &str, mut each: impl FnMut(&[(String, usize)], String, String)) -> Result<(), quick_xml::Error> {
+    let mut reader = Reader::from_str(xml);
+    let (mut path, mut number) = (Vec::new(), 0);
     let mut text = Some(String::new());
     loop {
         match reader.read_event()? {
-            Event::Eof => return Ok(found),
-            Event::Start(_) => text = Some(String::new()),
+            Event::Eof => return Ok(()),
+            Event::Start(element) => {
+                number += 1;
+                path.push((element.local_name().as_ref().to_owned(), number));
+                text = Some(String::new());
+            }
             Event::Text(piece) => text.iter_mut().for_each(|text| text.push_str(&piece)),
             Event::CData(piece) => text.iter_mut().for_each(|text| text.push_str(&escape(&*piece))),
             Event::GeneralRef(name) => text.iter_mut().for_each(|text| {
@@ -129,12 +297,13 @@ fn leaves(xml: &str) -> Result<HashMap<String, String>, quick_xml::Error> {
                 text.push(';');
             }),
             Event::Empty(element) => {
-                found.insert(element.local_name().as_ref().to_owned(), String::new());
+                each(&path, element.local_name().as_ref().to_owned(), String::new());
                 text = None;
             }
             Event::End(element) => {
+                path.pop();
                 if let Some(text) = text.take() {
-                    found.insert(element.local_name().as_ref().to_owned(), unescape(&text)?.into_owned());
+                    each(&path, element.local_name().as_ref().to_owned(), unescape(&text)?.into_owned());
                 }
             }
             _ => {}
@@ -148,7 +317,7 @@ mod tests {
 
     #[test]
     fn an_envelope_names_its_fields_and_escapes_them() {
-        let made = envelope("QueryUserSpace", [("Account", "shop & co"), ("Password", "<")].iter());
+        let made = envelope(SoapVersion::V11, "QueryUserSpace", [("Account", "shop & co"), ("Password", "<")].iter());
         assert!(made.contains("<soap:Body><QueryUserSpace xmlns=\"urn:sjkd:video-cloud-storage:v1_2\"><Account>"));
         let fields = leaves(&made).unwrap();
         assert_eq!((fields["Account"].as_str(), fields["Password"].as_str()), ("shop & co", "<"));
@@ -165,6 +334,37 @@ mod tests {
         let field = |name: &str| fields[name].as_str();
         assert_eq!((field("Result"), field("S3SK"), field("S3URL"), field("E")), ("0", "ab&c", "http://h/?a&b", ""));
         assert_eq!(fields.len(), 4);
+    }
+
+    #[test]
+    fn items_of_a_list_are_told_apart() {
+        let xml = "<a><L><n:F xmlns:n=\"x\"><N>1</N><S/></n:F><F><N>2</N></F><F/></L><N>3</N></a>";
+        let found = items(xml, "F").unwrap();
+        let names: Vec<_> = found.iter().map(|item| item["N"].as_str()).collect();
+        assert_eq!((names.as_slice(), found[0]["S"].as_str()), (["1", "2"].as_slice(), ""));
+        assert!(items(xml, "G").unwrap().is_empty());
+    }
+
+    #[test]
+    fn secrets_are_veiled_where_they_stand_and_nowhere_else() {
+        let text =
+            "<a:Password x=\"1\">a&amp;b</a:Password><S3AK>a&amp;b</S3AK><S3SK></S3SK><S3SK/><S3SK>c</S3SK>Password";
+        let veil =
+            "<a:Password x=\"1\">***</a:Password><S3AK>a&amp;b</S3AK><S3SK></S3SK><S3SK/><S3SK>***</S3SK>Password";
+        let fields = HashMap::from([("S3SK".to_owned(), "c".to_owned()), ("S3AK".to_owned(), "d".to_owned())]);
+        let exchange = Exchange {
+            operation: String::new(),
+            path: String::new(),
+            headers: Vec::new(),
+            request: text.to_owned(),
+            status: 200,
+            answer: text.to_owned(),
+            fields,
+            unreadable: None,
+        };
+        let veiled = exchange.veiled();
+        assert_eq!((veiled.request.as_str(), veiled.answer.as_str()), (veil, veil));
+        assert_eq!((veiled.fields["S3SK"].as_str(), veiled.fields["S3AK"].as_str()), ("***", "d"));
     }
 
     #[test]
