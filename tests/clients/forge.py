@@ -715,7 +715,7 @@ for version in ("v2", "v4"):
     KINDS[kind] = lambda sub, version=version: form(sub, version)
     own = ["AWSAccessKeyId", "signature"] if version == "v2" else ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"]
     for name in ("policy", *own):
-        lie(kind, f"{name} altered", lambda sub, v=version, n=name: form(sub, v, fields=with_field(n, lambda value, _: ("B" if value[0] != "B" else "C") + value[1:])), MISMATCH | UNKNOWN | ARGUMENT)
+        lie(kind, f"{name} altered", lambda sub, v=version, n=name: form(sub, v, fields=with_field(n, lambda value, _: ("B" if value[0] not in "Bb" else "C") + value[1:])), MISMATCH | UNKNOWN | ARGUMENT)
         lie(kind, f"{name} dropped", lambda sub, v=version, n=name: form(sub, v, fields=without_field(n)), ARGUMENT | DENIED)
         lie(kind, f"{name} empty", lambda sub, v=version, n=name: form(sub, v, fields=with_field(n, lambda value, _: "")), ARGUMENT | DENIED | MISMATCH | UNKNOWN)
     lie(kind, "signed with another's key", lambda sub, v=version: form(sub, v, sign_with=sub.other.sk), MISMATCH)

@@ -95,11 +95,10 @@ class Machine:
         return done.stdout
 
     def page(self, name, codes=None):
-        """Runs a block of the page, line by line; gives what was printed."""
-        said = ""
-        for number, line in enumerate(BLOCKS[name].strip().splitlines()):
-            said += self.shell(self.here(line), (codes or {}).get(number, 0))
-        return said
+        """Runs a block of the page, line by line; gives what the last line printed, and keeps what each did."""
+        lines = enumerate(BLOCKS[name].strip().splitlines())
+        self.printed = [self.shell(self.here(line), (codes or {}).get(number, 0)) for number, line in lines]
+        return self.printed[-1]
 
     def log(self):
         log = self.home / "log"
@@ -301,7 +300,8 @@ def test_rot_is_found_and_deleted(machine):
                 file.write(bytes([data[at] ^ 1]))
     machine.words["KEY"] = "'clip 3'"
     lose_first_sectors(machine)
-    assert "the first sector had rotted and was written anew" in machine.page("rot", {0: 1})
+    machine.page("rot", {0: 1})
+    assert "the first sector had rotted and was written anew" in machine.printed[0]
     del machine.files["clip 3"]
     machine.all_there()
 
