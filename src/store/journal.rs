@@ -266,7 +266,7 @@ impl Journal {
             let known = known.filter(|known| known.file == number).map_or(0, |known| known.len);
             let known = usize::try_from(known).unwrap_or(usize::MAX);
             let Said { head_ok, mut frames, at, complete } = said(&bytes, &path, &store_id)?;
-            if (!head_ok || at < known) && known <= bytes.len() {
+            if known > 0 && (!head_ok || at < known) && known <= bytes.len() {
                 // It was durable when the index was, so that no crash has cut it.
                 let (later, end) = frames_from(&bytes, known, &store_id);
                 if !later_write_follows(&bytes, end, &store_id) {
@@ -420,6 +420,14 @@ mod tests {
             assert!(opened.rotten_at.is_some_and(|rotten| rotten <= at), "byte {at}");
             flip(at);
         }
+        // A newer file that a crash left before anything was in it is none that the index knows.
+        let begun = dir.join("journal-00000000000000000009.kdj");
+        disk.create(&begun).unwrap();
+        for known in [None, Some(ends[3])] {
+            let opened = Journal::open(disk, dir, store, known).unwrap().unwrap();
+            assert_eq!((sequences(&opened), opened.rotten_at), (vec![1, 2, 3, 4], None), "{known:?}");
+        }
+        disk.remove(&begun).unwrap();
         // Nobody knows it, and a later write follows: it is damage, and the file stays as it is.
         flip(ends[1].len + 5);
         for known in [None, Some(ends[1]), Some(InJournal { file: 9, ..ends[3] })] {
