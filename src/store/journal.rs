@@ -35,6 +35,7 @@ use super::codec::{Decoder, Encoder};
 use super::error::{Doing, StoreError};
 use super::event::Event;
 use crate::domain::Timestamp;
+use crate::world::disk::remove_if_there;
 use crate::world::{Disk, DiskFile, Grain};
 
 const MAGIC: &[u8; 8] = b"kdjourna";
@@ -225,10 +226,7 @@ impl Journal {
     ) -> Result<Self, StoreError> {
         let path = dir.join(format!("journal-{first:020}.kdj"));
         let doing = || format!("make journal {}", path.display());
-        match disk.remove(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).doing(doing),
-            _ => {}
-        }
+        remove_if_there(disk, &path).doing(doing)?;
         let file = disk.create(&path).doing(doing)?;
         let mut head = Encoder::default();
         head.raw(MAGIC).u16(VERSION).raw(&store_id).raw(&[0; 6]);

@@ -121,8 +121,7 @@ impl Store {
         let spare = Ballast::hold(Arc::clone(&world.disk), options.data_dir.join(BALLAST));
         let journal_spare = Ballast::hold(Arc::clone(&world.disk), layout.journal.join(BALLAST));
         let db = index::open_database(&spare, &layout.index, options.index_cache, false)?;
-        let (applied, mark, disks) = read_meta(&db, store_id)?;
-        let known = known_journal(&db)?;
+        let Meta { applied, mark, disks, known } = read_meta(&db, store_id)?;
         // Before any directory is marked: one without a mark may be where a lost disk is mounted.
         let there = layout.disks(&*world.disk)?;
         let lost: Vec<[u8; 16]> = disks.0.iter().filter(|id| !there.contains(id)).copied().collect();
@@ -355,8 +354,18 @@ fn write_disks(db: &Database, disks: &DiskIds) -> Result<(), StoreError> {
     Ok(txn.commit()?)
 }
 
-/// Sequence, room mark and disks of an index, which must be of this store and format.
-fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<(u64, RoomMark, DiskIds), StoreError> {
+/// What an index says of itself.
+struct Meta {
+    /// Sequence of the last change in it.
+    applied: u64,
+    mark: RoomMark,
+    disks: DiskIds,
+    /// Up to where it has what the journal says.
+    known: Option<InJournal>,
+}
+
+/// What an index says of itself, which must be of this store and format.
+fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<Meta, StoreError> {
     let txn = db.begin_read()?;
     let table = txn.open_table(definitions::meta)?;
     let format = index::meta_u64(&table, meta::FORMAT)?.unwrap_or(0);
@@ -369,7 +378,7 @@ fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<(u64, RoomMark, DiskId
     if table.get(meta::STORE)?.is_none_or(|v| v.value() != store_id) {
         return Err(StoreError::Unusable("the index belongs to another store than the volumes".to_owned()));
     }
-    let seq = index::meta_u64(&table, meta::SEQ)?.unwrap_or(0);
+    let applied = index::meta_u64(&table, meta::SEQ)?.unwrap_or(0);
     let mark = match table.get(meta::MARK)? {
         Some(value) => index::decode_mark(value.value())?,
         None => RoomMark { next_volume: 1, ..RoomMark::default() },
@@ -378,14 +387,8 @@ fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<(u64, RoomMark, DiskId
         Some(value) => DiskIds::decode(value.value())?,
         None => DiskIds(Vec::new()),
     };
-    Ok((seq, mark, disks))
-}
-
-/// Up to where an index has what the journal says.
-fn known_journal(db: &Database) -> Result<Option<InJournal>, StoreError> {
-    let txn = db.begin_read()?;
-    let table = txn.open_table(definitions::meta)?;
-    table.get(meta::JOURNAL)?.map(|value| index::decode_place(value.value())).transpose()
+    let known = table.get(meta::JOURNAL)?.map(|value| index::decode_place(value.value())).transpose()?;
+    Ok(Meta { applied, mark, disks, known })
 }
 
 fn load_catalog(db: &Database, catalog: &Catalog) -> Result<(), StoreError> {

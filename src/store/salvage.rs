@@ -14,7 +14,7 @@ use super::hasher::Hasher;
 use super::layout::Layout;
 use super::recovery::{self, Beginning};
 use super::volume::{Dead, Volumes};
-use super::{BALLAST, Options, Store, index, journal, load_catalog, load_keys, make_index, read_meta};
+use super::{BALLAST, Meta, Options, Store, index, journal, load_catalog, load_keys, make_index, read_meta};
 use crate::world::World;
 use crate::world::ballast::Ballast;
 use crate::world::overlay::Overlay;
@@ -75,7 +75,7 @@ fn open(
         make_index(world, options, &layout, store_id, frames.clone(), &dead, Beginning::default())?;
     }
     let db = index::open_database(disk, &layout.index, options.index_cache, false)?;
-    let (applied, mark, _) = read_meta(&db, store_id)?;
+    let Meta { applied, mark, .. } = read_meta(&db, store_id)?;
     let (size, reserve) = (options.volume_size, options.reserve);
     let volumes = Arc::new(Volumes::open(world.clone(), &layout.volumes, store_id, size, reserve, &dead)?);
     let recovery = recovery::replay(&db, &volumes, frames, &mark, applied, acknowledged, options.settings)?;

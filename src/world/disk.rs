@@ -85,10 +85,7 @@ fn replace_with(disk: &dyn Disk, path: &Path, write: impl FnOnce(&dyn DiskFile) 
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
-    match disk.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(disk, &temporary)?;
     let file = disk.create(&temporary)?;
     write(&*file)?;
     file.sync_data()?;
@@ -96,6 +93,14 @@ fn replace_with(disk: &dyn Disk, path: &Path, write: impl FnOnce(&dyn DiskFile) 
     match path.parent() {
         Some(dir) => disk.sync_dir(dir),
         None => Ok(()),
+    }
+}
+
+/// Removes a file that may not be there.
+pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

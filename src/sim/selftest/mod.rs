@@ -121,16 +121,15 @@ pub async fn run(options: SelftestOptions) -> io::Result<bool> {
     }
     let failed = findings.iter().filter(|finding| matches!(finding.verdict, Verdict::Failed(_))).count();
     let not_run = findings.iter().filter(|finding| matches!(finding.verdict, Verdict::NotRun(_))).count();
+    let passed = findings.len() - failed - not_run;
     if options.json {
         let clauses: Vec<Value> = findings.iter().map(Finding::json).collect();
-        let passed = findings.len() - failed - not_run;
         writeln!(
             io::stdout(),
             "{}",
             json!({"server": whom, "passed": passed, "failed": failed, "not_run": not_run, "clauses": clauses})
         )?;
     } else {
-        let passed = findings.len() - failed - not_run;
         writeln!(io::stdout(), "{passed} passed, {failed} failed, {not_run} not run: {whom}")?;
     }
     if let Some(path) = &options.report {

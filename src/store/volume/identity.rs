@@ -17,7 +17,7 @@ use super::record::{SECTOR, SECTOR_LEN};
 use crate::domain::VolumeId;
 use crate::store::codec::{Decoder, Encoder, Malformed};
 use crate::store::error::{Doing, StoreError};
-use crate::world::disk::read_file;
+use crate::world::disk::{read_file, remove_if_there};
 use crate::world::{Disk, DiskFile};
 
 const MAGIC: &[u8; 8] = b"kdvolume";
@@ -145,14 +145,6 @@ impl Identity {
             }
         }
         Ok(())
-    }
-}
-
-/// Removes a file that may not be there.
-pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    match disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::headers::Headers;
-use self::identity::{Identity, Sound, copy_number, copy_path, remove_if_there, volume_number};
+use self::identity::{Identity, Sound, copy_number, copy_path, volume_number};
 use self::lane::Lane;
 use self::record::{Extent, Header, SECTOR, SECTOR_LEN, sectors};
 use super::buffer::Pool;
@@ -33,6 +33,7 @@ use super::error::{Doing, StoreError};
 use crate::config::Reserve;
 use crate::domain::VolumeId;
 use crate::world::ballast::Ballast;
+use crate::world::disk::remove_if_there;
 use crate::world::{Disk, DiskFile, Grain, World};
 
 /// No record is longer than this; a longer upload has several.
