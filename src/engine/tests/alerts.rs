@@ -68,6 +68,31 @@ async fn until(engine: &Engine, rig: &Rig, id: u64, state: &str) -> AlertView {
 }
 
 #[test]
+fn a_clear_that_ends_a_full_episode_leaves_the_news_of_it_to_be_sent() {
+    let mut rig = Rig::new(1, GB);
+    rig.config.alerts.notify_idle = true;
+    runtime().block_on(async {
+        let engine = rig.open().unwrap();
+        open_account(&engine, 10).await;
+        let sub = open_sub(&engine, 1).await;
+        let rec = bucket(&engine, sub.record_bucket.as_str());
+        let named = sub_ref(&engine, sub.access_key.as_str(), sub.secret.expose()).unwrap();
+        let clear = async || engine.clear_sub_account_files(&operator(), &named).await.unwrap();
+        put(&engine, &rec, "a", &[1; 100_000], true, Lock::Open, 100_000).await.unwrap();
+        clear().await;
+        let ended = [("nearly_full", "withdrawn", false), ("full", "withdrawn", false), ("idle", "pending", false)];
+        assert_eq!(states(&engine).await, ended, "the files that went ended it");
+        // What is locked stays, and leaves the space above the end of an episode: the clear itself ends that.
+        put(&engine, &rec, "b", &[1; 96_000], true, Lock::Locked, 96_000).await.unwrap();
+        put(&engine, &rec, "c", &[1; 4_000], true, Lock::Open, 4_000).await.unwrap();
+        clear().await;
+        assert_eq!(states(&engine).await, [ended, ended].concat());
+        assert_sound(&engine, "after two full episodes").await;
+        engine.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_test_begins_and_ends_no_episode_and_is_withdrawn_by_none() {
     let rig = Rig::new(1, GB);
     runtime().block_on(async {

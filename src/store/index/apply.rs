@@ -537,14 +537,17 @@ impl<'t> Apply<'t> {
                 self.delete(*sub_account, *cause, files, *exhausted)
             }
             Event::Cleared { sub_account } => {
-                if self.sub_account(*sub_account)?.is_none() {
-                    // Closed since; a rebuild knows nothing of it any more, and counts nothing for it.
-                    return Ok(());
-                }
+                // Closed since: a rebuild knows nothing of it any more, and counts nothing for it.
+                let Some(row) = self.sub_account(*sub_account)?.cloned() else { return Ok(()) };
                 let stats = self.stats(*sub_account)?;
-                stats.full = Episode::Armed;
                 stats.nearly_full = Episode::Armed;
-                self.withdraw(*sub_account, |_| true)
+                let was_full = std::mem::take(&mut stats.full) == Episode::Open;
+                // Idle may be what the files that went before this have raised: it is so now.
+                self.withdraw(*sub_account, |alert| alert != Alert::Idle)?;
+                if was_full && self.settings.notify_idle {
+                    self.raise(*sub_account, &row, Alert::Idle)?;
+                }
+                Ok(())
             }
             Event::CreateUpload { bucket, upload, row } => {
                 if !self.has_bucket(*bucket)? {
