@@ -1,5 +1,6 @@
 //! The composition root: the only room that knows all the others.
 
+mod activation;
 mod address;
 mod certificates;
 mod descriptors;

@@ -59,6 +59,11 @@ pub(super) fn s3_router(engine: Engine, s3: Arc<config::S3>) -> Router {
     crate::s3::router(engine, s3)
 }
 
+/// What the data plane says while the last uploads end before a stop.
+pub(super) fn s3_parting_router(engine: Engine) -> Router {
+    crate::s3::parting_router(engine)
+}
+
 /// The control plane.
 pub(super) fn soap_router(engine: Engine, public_url: Option<String>, zone_minutes: i32) -> Router {
     crate::soap::router(engine, Arc::new(SoapSettings { public_url, zone_minutes }))

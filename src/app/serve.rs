@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::activation::{self, Inherited};
 use super::certificates;
 use super::descriptors;
 use super::notify;
@@ -23,7 +25,7 @@ use super::{Source, address, control_socket, seam};
 use crate::api;
 use crate::config::Config;
 use crate::domain::GigabyteSize;
-use crate::http::{Door, Limits, LiveRouter, LiveTls, listen, serve as serve_plane};
+use crate::http::{Door, Limits, LiveRouter, LiveTls, adopt, listen, serve as serve_plane};
 use crate::portal;
 use crate::telemetry::{LogLevel, Metrics};
 use crate::world::World;
@@ -97,9 +99,10 @@ pub async fn serve_until(
     log: LogLevel,
     mut told: mpsc::Receiver<Stop>,
 ) -> Result<(), String> {
+    let inherited = activation::inherited()?;
     let mut last = None;
     loop {
-        let once = serve_once(config.clone(), source.clone(), log.clone(), &mut told, last).await?;
+        let once = serve_once(config.clone(), source.clone(), log.clone(), &mut told, &inherited, last).await?;
         let Ended::Failed { at, disks, acknowledged } = once else { return Ok(()) };
         last = Some(acknowledged);
         if let Some(read_only) = without(&config, &disks) {
@@ -137,6 +140,7 @@ async fn serve_once(
     source: Source,
     log: LogLevel,
     told: &mut mpsc::Receiver<Stop>,
+    inherited: &Inherited,
     last: Option<u64>,
 ) -> Result<Ended, String> {
     let world = world();
@@ -154,7 +158,7 @@ async fn serve_once(
     let (shown, trust) = certificates.await.map_err(|error| error.to_string())??;
     let doors = shown.each_ref().map(|identity| LiveTls::new(identity.as_ref().map(crate::tls::Identity::acceptor)));
     let [s3_door, soap_door, portal_door, metrics_door] = doors.clone();
-    let listeners = bind(&config)?;
+    let listeners = bind(&config, inherited)?;
     let at = listeners.addresses().map_err(|error| error.to_string())?;
     let urls = address::public_urls(&config, at.s3, at.soap);
 
@@ -167,6 +171,7 @@ async fn serve_once(
         started: world.clock.now(),
     };
     let (planes, drain, end) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+    let leave = CancellationToken::new();
     let (files, kept) = (open_files(), descriptors::for_the_store(&*world.disk, &config));
     descriptors::warn(files, kept);
     let shares = descriptors::share(files, kept, config.s3.max_connections);
@@ -208,6 +213,7 @@ async fn serve_once(
 
     let s3 = LiveRouter::from(seam::s3_router(engine.clone(), Arc::new(config.s3.clone())));
     s3.set_stall_time(config.s3.idle_timeout);
+    s3.part_with(seam::s3_parting_router(engine.clone()));
     let soap = LiveRouter::from(seam::soap_router(engine.clone(), config.soap.public_url.clone(), config.zone_minutes));
     let (zone_minutes, gigabyte) = (config.zone_minutes, config.space.bytes_per_gb);
     let setup_code = engine.setup_code().await;
@@ -228,7 +234,11 @@ async fn serve_once(
     });
     let limits = |connections| Limits { grace: live.grace(), connections, ..Limits::default() };
     let s3_limits = limits(shares.s3);
-    planes.spawn(serve_plane(Door::new(listeners.s3, s3_door), s3, s3_limits, Arc::clone(&metrics.s3), drain.clone()));
+    let s3_plane = serve_plane(Door::new(listeners.s3, s3_door), s3, s3_limits, Arc::clone(&metrics.s3), leave.clone());
+    let s3_plane = planes.spawn(s3_plane);
+    let portal = LiveRouter::from(portal_router(&live, zone_minutes, gigabyte));
+    let operate = LiveRouter::from(api::router(control(&live)));
+    let others = [soap.clone(), portal.clone(), operate.clone()];
     planes.spawn(serve_plane(
         Door::new(listeners.soap, soap_door),
         soap,
@@ -238,16 +248,15 @@ async fn serve_once(
     ));
     planes.spawn(serve_plane(
         Door::new(listeners.portal, portal_door),
-        portal_router(&live, zone_minutes, gigabyte),
+        portal,
         limits(shares.portal),
         Arc::clone(&metrics.portal),
         drain.clone(),
     ));
     if let Some(operators) = operators {
-        let router = api::router(control(&live));
         planes.spawn(serve_plane(
             operators,
-            router,
+            operate,
             limits(shares.control),
             Arc::clone(&metrics.control),
             drain.clone(),
@@ -269,6 +278,13 @@ async fn serve_once(
     notify::tell(notify::STOPPING);
     health.ready.store(false, Ordering::Release);
     let removed = take_back(&*world.disk, &announced).and_then(|()| take_back(&*world.disk, &socket));
+    // Uploads under way first: the platform is served until the last of them is done. All of it has one grace.
+    let (grace, stops) = (live.grace(), Instant::now());
+    leave.cancel();
+    let _ = s3_plane.await;
+    for other in &others {
+        other.set_grace(grace.saturating_sub(stops.elapsed()).max(OTHERS_GRACE_LEAST));
+    }
     drain.cancel();
     planes.wait().await;
     seam::close(&engine).await;
@@ -281,6 +297,9 @@ async fn serve_once(
     removed.map_err(|error| in_data("cannot remove listen.json", error))?;
     Ok(Ended::Told)
 }
+
+/// What SOAP and the portal have at least to finish in, where uploads took the whole grace.
+const OTHERS_GRACE_LEAST: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How often certificates are looked at: a box whose clock was wrong at its start has a good one soon after.
 const CERTIFICATES_EVERY: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -352,16 +371,22 @@ fn control(live: &Arc<Live>) -> api::Control {
     }
 }
 
-fn bind(config: &Config) -> Result<Listeners, String> {
-    let one = |key: &str, address: SocketAddr| {
-        let right = format!("set {key} to a free port, or to port 0");
-        listen(address).map_err(|error| format!("{key}: cannot listen on {address}: {error}; {right}"))
+fn bind(config: &Config, inherited: &Inherited) -> Result<Listeners, String> {
+    let one = |name: &str, address: SocketAddr| {
+        let passed = inherited.of(name).and_then(|socket| socket.map(adopt).transpose());
+        match passed.map_err(|error| format!("the socket {name} of the service manager: {error}"))? {
+            Some(socket) => Ok(socket),
+            None => listen(address).map_err(|error| {
+                let right = format!("set {name}.listen to a free port, or to port 0");
+                format!("{name}.listen: cannot listen on {address}: {error}; {right}")
+            }),
+        }
     };
     Ok(Listeners {
-        s3: one("s3.listen", config.s3.listen)?,
-        soap: one("soap.listen", config.soap.listen)?,
-        portal: one("portal.listen", config.portal.listen)?,
-        metrics: one("metrics.listen", config.metrics_listen)?,
+        s3: one("s3", config.s3.listen)?,
+        soap: one("soap", config.soap.listen)?,
+        portal: one("portal", config.portal.listen)?,
+        metrics: one("metrics", config.metrics_listen)?,
     })
 }
 

@@ -56,3 +56,7 @@ pub const SWEEP_FILES_PER_STEP_MAX: usize = 256;
 pub const OVERWRITE_FILES_PER_STEP_MAX: usize = 64;
 /// Redirect chains, callback hosts and the like are given up after this many characters.
 pub const URL_BYTES_MAX: usize = 2048;
+/// Seconds after which whoever came during a stop comes back at the earliest: what a restart takes.
+pub const COME_BACK_SECONDS_MIN: u16 = 2;
+/// So many more at most, at random: ten thousand cameras do not come back in one second.
+pub const COME_BACK_SECONDS_SPREAD: u16 = 8;

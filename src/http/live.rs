@@ -1,7 +1,7 @@
 //! What of a plane can be exchanged while connections are open.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +9,7 @@ use axum::Router;
 use super::Limits;
 
 /// The router of a plane, and how long its readers may stall. A reload puts others in; requests under way keep their
-/// router.
+/// router. A stop may put one in that tells whoever comes to come back.
 #[derive(Clone)]
 pub struct LiveRouter(Arc<Inner>);
 
@@ -17,6 +17,11 @@ struct Inner {
     router: RwLock<Router>,
     /// Milliseconds; 0 where the limits say.
     stall_time: AtomicU64,
+    /// Milliseconds and 1; 0 where the limits say.
+    grace: AtomicU64,
+    /// What answers from the stop on; taken at the stop.
+    parting: Mutex<Option<Router>>,
+    parts: AtomicBool,
 }
 
 impl LiveRouter {
@@ -28,6 +33,38 @@ impl LiveRouter {
     /// Another router for all requests that come from now on.
     pub fn replace(&self, router: Router) {
         *self.0.router.write().unwrap_or_else(PoisonError::into_inner) = router;
+    }
+
+    /// At a stop this one answers, and connections are taken, for some seconds while a request that came before is under
+    /// way. Without it a stop takes no more connections at once.
+    pub fn part_with(&self, router: Router) {
+        *self.0.parting.lock().unwrap_or_else(PoisonError::into_inner) = Some(router);
+    }
+
+    /// The stop has come; whether there are words for whoever comes now.
+    pub(super) fn part(&self) -> bool {
+        let Some(router) = self.0.parting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
+        // In this order: who sees that it parts is answered by nothing else.
+        self.replace(router);
+        self.0.parts.store(true, Ordering::Release);
+        true
+    }
+
+    /// Whether what is asked now is only told to come back.
+    pub(super) fn parts(&self) -> bool {
+        self.0.parts.load(Ordering::Acquire)
+    }
+
+    /// A stop lets requests under way finish for so long, whatever the limits say.
+    pub fn set_grace(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.0.grace.store(millis.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// See [`LiveRouter::set_grace`]; what the limits say where it never was.
+    pub(super) fn grace(&self, limits: &Limits) -> Duration {
+        let set = self.0.grace.load(Ordering::Relaxed).checked_sub(1);
+        set.map_or(limits.grace, Duration::from_millis)
     }
 
     /// From now on an answer of which the client takes no byte for so long is cut, whatever the limits say.
@@ -44,6 +81,12 @@ impl LiveRouter {
 
 impl From<Router> for LiveRouter {
     fn from(router: Router) -> Self {
-        Self(Arc::new(Inner { router: RwLock::new(router), stall_time: AtomicU64::new(0) }))
+        Self(Arc::new(Inner {
+            router: RwLock::new(router),
+            stall_time: AtomicU64::new(0),
+            grace: AtomicU64::new(0),
+            parting: Mutex::new(None),
+            parts: AtomicBool::new(false),
+        }))
     }
 }

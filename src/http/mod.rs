@@ -18,7 +18,7 @@ use crate::domain::limits;
 pub use cookie::{SECURED_SESSION_COOKIE, SESSION_COOKIE, cookie, session_cookie_name};
 pub use live::LiveRouter;
 pub use secure::{Door, DoorStream, LiveTls};
-pub use serve::{Accept, Opened, Opening, listen, serve};
+pub use serve::{Accept, Opened, Opening, adopt, listen, serve};
 pub use stall::Stalls;
 pub use unix::{Answer, Coming, open, request};
 

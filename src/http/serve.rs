@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -27,7 +28,7 @@ use tower::ServiceExt;
 use super::io::{Traffic, UnderWay, Watched};
 use super::places::{Places, Seat, Spare, is_out_of_descriptors};
 use super::{Limits, LiveRouter, Peer, Secured};
-use crate::telemetry::Plane;
+use crate::telemetry::{Busy, Plane};
 
 /// A socket that connections come from.
 pub trait Accept: AsFd + Send + 'static {
@@ -88,6 +89,12 @@ impl Accept for UnixListener {
 const UNSENT_MAX: u32 = 256 << 10;
 /// How long a client that says nothing is told goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long whoever comes at a stop is told to come back, before the port is closed as the contract has it.
+const PARTING: Duration = Duration::from_secs(5);
+/// How long, after that, those are heard whose connection was taken and who have said nothing yet.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+/// How often a plane that stops looks whether all is finished.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Connections that wait to be accepted: cameras that all come back after a power cut.
 const QUEUE: u32 = 4096;
 
@@ -101,8 +108,16 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(QUEUE)
 }
 
+/// A socket that listens already, and that somebody else has made.
+pub fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    socket.set_nonblocking(true)?;
+    let _ = socket2::SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT_MAX);
+    TcpListener::from_std(socket)
+}
+
 /// Serves a plane until `shutdown`; then takes no more connections, lets requests under way finish
-/// for at most [`Limits::grace`], and cuts what is left. Returns when no connection is open.
+/// for at most [`Limits::grace`], and cuts what is left. Where [`LiveRouter::part_with`] has given words for it,
+/// whoever comes in the first seconds hears them, while there is something to finish. Returns when no connection is open.
 pub async fn serve<A: Accept>(
     listener: A,
     router: impl Into<LiveRouter>,
@@ -112,32 +127,64 @@ pub async fn serve<A: Accept>(
 ) {
     let router = router.into();
     let connections = TaskTracker::new();
-    let cut = CancellationToken::new();
-    let places = Places::new(&plane, limits.connections);
-    let mut spare = Spare::new(&listener);
-    while let Some((opening, peer, seat)) =
-        next(&listener, &places, &mut spare, (&limits, &router), &plane, &shutdown).await
-    {
-        let of =
-            Of { peer, router: router.clone(), limits, plane: Arc::clone(&plane), traffic: Arc::clone(&seat.traffic) };
-        // Apart from what is wrapped around it: each wrap would have room for it twice.
-        let connection = Box::pin(connection(opening, of, shutdown.clone()));
-        let (plane, cut) = (Arc::clone(&plane), cut.clone());
-        connections.spawn(async move {
-            let _seat = seat;
-            let _open = plane.connection();
-            let end = cut.run_until_cancelled_owned(AssertUnwindSafe(connection).catch_unwind()).await;
-            if let Some(Err(_panic)) = end {
-                tracing::error!(plane = plane.name(), "a connection ended in a panic");
-            }
-        });
-    }
-    drop((listener, spare));
+    let (shut, closes, cut) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let part = async {
+        shutdown.cancelled().await;
+        let (now, grace) = (Instant::now(), router.grace(&limits));
+        let deadline = now + grace;
+        if router.part() {
+            let _ = tokio::time::timeout_at(now + grace.min(PARTING), finished(&plane)).await;
+            shut.cancel();
+            // Who came through the door just before it was shut is still about to speak.
+            let _ = tokio::time::timeout(grace.min(LAST_WORDS), nobody(&plane)).await;
+        }
+        shut.cancel();
+        closes.cancel();
+        deadline
+    };
+    let accept = async {
+        // The port is closed with the end of this block.
+        let listener = listener;
+        let places = Places::new(&plane, limits.connections);
+        let mut spare = Spare::new(&listener);
+        while let Some((opening, peer, seat)) =
+            next(&listener, &places, &mut spare, (&limits, &router), &plane, &shut).await
+        {
+            let (plane, traffic) = (Arc::clone(&plane), Arc::clone(&seat.traffic));
+            let of = Of { peer, router: router.clone(), limits, plane: Arc::clone(&plane), traffic };
+            // Apart from what is wrapped around it: each wrap would have room for it twice.
+            let connection = Box::pin(connection(opening, of, closes.clone()));
+            let cut = cut.clone();
+            connections.spawn(async move {
+                let _seat = seat;
+                let _open = plane.connection();
+                let end = cut.run_until_cancelled_owned(AssertUnwindSafe(connection).catch_unwind()).await;
+                if let Some(Err(_panic)) = end {
+                    tracing::error!(plane = plane.name(), "a connection ended in a panic");
+                }
+            });
+        }
+    };
+    let ((), deadline) = tokio::join!(accept, part);
     connections.close();
-    if tokio::time::timeout(limits.grace, connections.wait()).await.is_err() {
+    if tokio::time::timeout_at(deadline, connections.wait()).await.is_err() {
         tracing::warn!(plane = plane.name(), open = connections.len(), "cutting connections that did not finish");
         cut.cancel();
         connections.wait().await;
+    }
+}
+
+/// Until no request is under way but those that are told to come back.
+async fn finished(plane: &Plane) {
+    while plane.under_way() > 0 {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Until no connection is open.
+async fn nobody(plane: &Plane) {
+    while plane.open_now() > 0 {
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -234,7 +281,7 @@ async fn talk<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let router = of.router.clone();
     let (plane, traffic) = (Arc::clone(&of.plane), Arc::clone(&of.traffic));
     let service =
-        service_fn(move |request| answer(request, seen, router.get(), Arc::clone(&plane), Arc::clone(&traffic)));
+        service_fn(move |request| answer(request, seen, router.clone(), Arc::clone(&plane), Arc::clone(&traffic)));
     let connection = http1::Builder::new()
         .keep_alive(true)
         .half_close(true)
@@ -285,11 +332,14 @@ struct Seen {
 async fn answer(
     request: Request<Incoming>,
     seen: Seen,
-    router: axum::Router,
+    router: LiveRouter,
     plane: Arc<Plane>,
     traffic: Arc<Traffic>,
 ) -> Result<Response<Counted>, std::convert::Infallible> {
-    let under_way = UnderWay::begin(&traffic);
+    // Counted before it is looked which router answers: a stop that sees no request has none of the old one's.
+    let busy = plane.request();
+    let busy = (!router.parts()).then_some(busy);
+    let under_way = (UnderWay::begin(&traffic), busy);
     if traffic.says_two_lengths() {
         let response = closing(StatusCode::BAD_REQUEST);
         plane.answered(response.status());
@@ -305,7 +355,7 @@ async fn answer(
     // Without the query: it may hold a signature that is good for a day.
     let told =
         tracing::enabled!(tracing::Level::DEBUG).then(|| (request.method().clone(), request.uri().path().to_owned()));
-    let routed = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
+    let routed = AssertUnwindSafe(router.get().oneshot(request)).catch_unwind().await;
     let response = routed.map_or_else(|_panic| broken(), |answered| answered.unwrap_or_else(|never| match never {}));
     plane.answered(response.status());
     if response.status().as_u16() < 400 {
@@ -334,7 +384,7 @@ fn closing(status: StatusCode) -> Response<Body> {
 /// An answer's body that knows when it is over.
 struct Counted {
     body: Body,
-    _under_way: UnderWay,
+    _under_way: (UnderWay, Option<Busy>),
 }
 
 impl http_body::Body for Counted {
@@ -659,6 +709,60 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
         let answer = exchange(&server, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         assert!(answer.ends_with("peer true"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_at_a_stop_is_told_to_come_back_until_the_last_request_is_done() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it has one");
+        let (metrics, shutdown) = (Arc::new(Metrics::default()), CancellationToken::new());
+        let router = LiveRouter::from(routes());
+        router.part_with(Router::new().fallback(|| async { (StatusCode::SERVICE_UNAVAILABLE, "come back") }));
+        let (limits, plane) = (Limits::default(), Arc::clone(&metrics.s3));
+        let task = tokio::spawn(serve(listener, router, limits, Arc::clone(&plane), shutdown.clone()));
+        let server = Server { address, metrics, shutdown, task };
+
+        let mut kept = TcpStream::connect(address).await.expect("it listens");
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("open");
+        read_until(&mut kept, "peer true").await;
+        let mut upload = TcpStream::connect(address).await.expect("it listens");
+        upload.write_all(b"PUT /take HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await.expect("open");
+        while plane.under_way() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server.shutdown.cancel();
+        let get = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        while !exchange(&server, get).await.ends_with("come back") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("open");
+        read_until(&mut kept, "come back").await;
+        assert!(!server.task.is_finished(), "an upload is under way");
+
+        upload.write_all(b"llo").await.expect("open");
+        read_until(&mut upload, "took 5").await;
+        server.task.await.expect("ended");
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_end_is_cut_when_its_grace_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("it has one");
+        let (metrics, shutdown) = (Arc::new(Metrics::default()), CancellationToken::new());
+        let router = LiveRouter::from(routes());
+        router.part_with(Router::new().fallback(|| async { (StatusCode::SERVICE_UNAVAILABLE, "come back") }));
+        router.set_grace(Duration::from_millis(100));
+        let plane = Arc::clone(&metrics.s3);
+        let serving = tokio::spawn(serve(listener, router, Limits::default(), Arc::clone(&plane), shutdown.clone()));
+        let mut long = TcpStream::connect(address).await.expect("it listens");
+        long.write_all(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("open");
+        while plane.under_way() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(20), serving).await.expect("a minute is not waited").expect("ended");
+        assert_eq!(long.read(&mut [0; 8]).await.unwrap_or(0), 0);
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod body;
 mod cors;
 mod error;
 mod ops;
+mod parting;
 mod route;
 
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::wire::sig::Target;
 
 use body::Incoming;
 use error::{Code, S3Error, S3Result};
+pub use parting::parting_router;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
@@ -105,14 +107,19 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
         response = response.map(|body| Body::new(Held { body, _turn: turn }));
     }
     incoming.settle(&headers, &mut response).await;
+    signed(&request_id, &method, &headers, &mut response);
+    response
+}
+
+/// What every answer has: who gave it, and its number.
+fn signed(request_id: &str, method: &Method, headers: &HeaderMap, response: &mut Response<Body>) {
     let told = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(request_id) {
         told.insert(REQUEST_ID, id.clone());
         told.insert(HOST_ID, id);
     }
     told.insert(SERVER, HeaderValue::from_static("kandian"));
-    cors::expose(&method, &headers, &mut response);
-    response
+    cors::expose(method, headers, response);
 }
 
 impl Names {

@@ -32,7 +32,12 @@ pub struct Plane {
     accept_failures: AtomicU64,
     handshake_failures: AtomicU64,
     made_room: AtomicU64,
+    under_way: AtomicI64,
 }
+
+/// A request under way, counted until it is dropped.
+#[derive(Debug)]
+pub struct Busy(Arc<Plane>);
 
 /// An open connection, counted until it is dropped.
 #[derive(Debug)]
@@ -49,6 +54,7 @@ impl Default for Metrics {
                 accept_failures: AtomicU64::new(0),
                 handshake_failures: AtomicU64::new(0),
                 made_room: AtomicU64::new(0),
+                under_way: AtomicI64::new(0),
             })
         };
         Self {
@@ -72,6 +78,17 @@ impl Plane {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.connections.fetch_add(1, Ordering::Relaxed);
         Open(Arc::clone(self))
+    }
+
+    /// Counts a request until the value is dropped.
+    pub fn request(self: &Arc<Self>) -> Busy {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        Busy(Arc::clone(self))
+    }
+
+    /// Requests under way now, until the last byte of their answers.
+    pub fn under_way(&self) -> i64 {
+        self.under_way.load(Ordering::Acquire)
     }
 
     /// Connections that are open now.
@@ -100,6 +117,12 @@ impl Plane {
     /// Counts a quiet connection that was ended because another needed its place.
     pub fn made_room(&self) {
         self.made_room.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -4,4 +4,4 @@ mod log;
 mod metrics;
 
 pub use log::{LogLevel, start};
-pub use metrics::{Metrics, Open, Plane, label};
+pub use metrics::{Busy, Metrics, Open, Plane, label};

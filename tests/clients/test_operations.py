@@ -200,6 +200,12 @@ def test_after_a_kill_the_box_is_started_and_nothing_is_lost(machine):
     machine.all_there()
 
 
+def test_a_restart_loses_nothing(machine):
+    machine.fill()
+    assert "kandian" in machine.page("restart")
+    machine.all_there()
+
+
 def test_files_are_deleted_where_a_disk_is_full(machine):
     machine.fill()
     machine.page("full-disk")

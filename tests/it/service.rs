@@ -69,6 +69,21 @@ fn the_unit_waits_longer_for_the_end_than_the_server_does() {
     assert!(seconds >= kandian::config::Config::default().shutdown_grace.as_secs() + 30);
 }
 
+#[test]
+fn each_socket_is_a_listener_at_its_usual_place() {
+    let config = kandian::config::Config::default();
+    for (name, at) in [("s3", config.s3.listen), ("soap", config.soap.listen), ("portal", config.portal.listen)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scripts/systemd/kandian-{name}.socket"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for wanted in
+            [format!("ListenStream={at}"), format!("FileDescriptorName={name}"), "Service=kandian.service".into()]
+        {
+            assert!(lines.contains(&wanted.as_str()), "{wanted} is not in {}", path.display());
+        }
+    }
+}
+
 /// Where systemd is installed; it needs not run.
 #[test]
 fn systemd_reads_the_unit_and_finds_it_closed() {

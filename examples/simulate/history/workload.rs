@@ -221,6 +221,10 @@ impl Run<'_> {
         let Ok(platform) = platform(engine) else { return false };
         let Ok(named) = engine.sub_account(&platform, &sub.ak, &sub.sk) else { return false };
         let loops = sub.may_loop();
+        let other = |file: &File| file.lock != lock;
+        let slots = || [0, 1].map(|media| sub.files.get(&(media, name.clone()))).into_iter().flatten();
+        let changes = slots().any(|slot| slot.surely().is_some_and(other));
+        let may_change = slots().any(|slot| slot.may.iter().flatten().any(other));
         let result = engine.lock_sub_account_file(&platform, &named, &name, lock).await;
         for media in [0, 1] {
             let Some(slot) = sub.files.get_mut(&(media, name.clone())) else { continue };
@@ -237,9 +241,10 @@ impl Run<'_> {
             }
         }
         match &result {
-            Ok(()) => sub.evaluate(gigabyte, Change::default()),
+            Ok(()) if changes => sub.evaluate(gigabyte, Change::default()),
+            Ok(()) if !may_change => {}
             Err(error) if is_refused(error) => {}
-            Err(_) => sub.doubt(),
+            _ => sub.doubt(),
         }
         self.ends(&result)
     }
@@ -252,12 +257,14 @@ impl Run<'_> {
         let result = self.engine.delete(&Caller::operator(), &target, &key(&name)).await;
         let slot = sub.slot(media, &name);
         assert!(!(result.is_ok() && slot.is_surely_locked()), "a locked file was deleted: {name}");
-        let freed = slot.surely().is_some_and(|file| file.size() > 0);
+        let (there, may_be) = (slot.surely().map(File::size), slot.may.iter().any(Option::is_some));
         slot.deleted(&result);
-        match &result {
-            Ok(()) => sub.evaluate(gigabyte, Change { lowered: freed, ..Change::default() }),
-            Err(error) if is_refused(error) => {}
-            Err(_) => sub.doubt(),
+        match (&result, there) {
+            (Ok(()), Some(size)) => sub.evaluate(gigabyte, Change { lowered: size > 0, ..Change::default() }),
+            // What is not there is deleted without a change.
+            (Ok(()), None) if !may_be => {}
+            (Err(error), _) if is_refused(error) => {}
+            _ => sub.doubt(),
         }
         self.ends(&result)
     }
