@@ -21,8 +21,8 @@ use crate::api::{self, CertificateView, Urls};
 use crate::config::{Config, Places, Problems, Written, parse_with_places};
 use crate::engine::{self, Engine};
 
-pub use crate::engine::{RebuildReport, RestoreReport};
-pub use seam::{rebuild, restore};
+pub use crate::engine::{RebuildReport, RestoreReport, formats};
+pub use seam::{go_back, preflight, rebuild, restore};
 pub use serve::{Stop, serve, serve_until};
 
 /// Where the configuration comes from; read again at a reload.

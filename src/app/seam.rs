@@ -54,6 +54,16 @@ pub fn restore(world: &World, config: &Config, dir: &Path, force: bool) -> Resul
     Engine::restore(world, config, dir, force)
 }
 
+/// What a start on a closed store would find and do. Blocks.
+pub fn preflight(world: &World, config: &Config) -> Result<engine::Preflight, Error> {
+    Engine::preflight(world, config)
+}
+
+/// Puts back what a change of format has kept. Blocks.
+pub fn go_back(world: &World, config: &Config, force: bool) -> Result<engine::WentBack, Error> {
+    Engine::go_back(world, config, force)
+}
+
 /// The data plane.
 pub(super) fn s3_router(engine: Engine, s3: Arc<config::S3>) -> Router {
     crate::s3::router(engine, s3)

@@ -20,6 +20,7 @@ mod space;
 mod stats;
 mod status;
 mod sub_account;
+mod upgrade;
 mod user;
 
 use std::ffi::OsString;
@@ -106,6 +107,8 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup back, and hold it against the volumes; the server must not run
     Restore(backup::Restore),
+    /// What this release would do to a store of another, and the way back
+    Upgrade(upgrade::Upgrade),
     /// Files out of the volumes of a dead box, without its index
     Extract(Box<extract::Options>),
     /// The configuration
@@ -190,6 +193,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Key(command)) => key::run(command, &load(&source)?).await,
         Some(Command::Backup(options)) => backup::run(options, &load(&source)?).await,
         Some(Command::Restore(options)) => backup::run_restore(options, &load(&source)?).await,
+        Some(Command::Upgrade(upgrade)) => upgrade::run(upgrade, &load(&source)?).await,
         Some(Command::Extract(options)) => extract::run(*options).await,
         Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?, &source).await,
         Some(Command::Soap(command)) => soap::run(command).await,

@@ -32,6 +32,7 @@ mod survive;
 pub(crate) mod tests;
 mod turns;
 mod types;
+mod upgrade;
 mod upload;
 mod users;
 
@@ -66,6 +67,7 @@ pub use types::{
     ScrubAsked, ScrubPass, ScrubReport, ScrubView, Search, SearchPage, SlowedView, Status, Stored, SubAccountRef,
     SubAccountSpace, SubAccountView, UNREADABLE, UploadInfo, UserSpace, Violation, loops,
 };
+pub use upgrade::{Formats, Preflight, WentBack, formats};
 pub use upload::Upload;
 pub use users::{NewUser, UserView};
 

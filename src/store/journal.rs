@@ -39,9 +39,10 @@ use crate::world::disk::remove_if_there;
 use crate::world::{Disk, DiskFile, Grain};
 
 const MAGIC: &[u8; 8] = b"kdjourna";
-const VERSION: u16 = 2;
+/// What is written.
+pub const VERSION: u16 = 2;
 /// The oldest version that is read.
-const VERSION_OLDEST: u16 = 1;
+pub const VERSION_OLDEST: u16 = 1;
 const HEAD_LEN: usize = 32;
 const HEAD: u64 = HEAD_LEN as u64;
 const FRAME_HEAD: usize = 20;

@@ -22,6 +22,7 @@ pub mod restore;
 pub mod salvage;
 pub mod scrub;
 pub mod snapshot;
+pub mod upgrade;
 pub mod volume;
 pub mod witness;
 
@@ -120,8 +121,13 @@ impl Store {
         // Each beside what it is for: a directory may be another disk than the one that holds it.
         let spare = Ballast::hold(Arc::clone(&world.disk), options.data_dir.join(BALLAST));
         let journal_spare = Ballast::hold(Arc::clone(&world.disk), layout.journal.join(BALLAST));
-        let db = index::open_database(&spare, &layout.index, options.index_cache, false)?;
-        let Meta { applied, mark, disks, known } = read_meta(&db, store_id)?;
+        let mut db = index::open_database(&spare, &layout.index, options.index_cache, false)?;
+        let Meta { applied, mark, disks, known, format } = read_meta(&db, store_id)?;
+        if upgrade::is_due(disk, &layout, format)? {
+            drop(db);
+            upgrade::keep(&world, options, &layout)?;
+            db = index::open_database(&spare, &layout.index, options.index_cache, false)?;
+        }
         // Before any directory is marked: one without a mark may be where a lost disk is mounted.
         let there = layout.disks(&*world.disk)?;
         let lost: Vec<[u8; 16]> = disks.0.iter().filter(|id| !there.contains(id)).copied().collect();
@@ -362,6 +368,7 @@ struct Meta {
     disks: DiskIds,
     /// Up to where it has what the journal says.
     known: Option<InJournal>,
+    format: u32,
 }
 
 /// What an index says of itself, which must be of this store and format.
@@ -388,7 +395,7 @@ fn read_meta(db: &Database, store_id: [u8; 16]) -> Result<Meta, StoreError> {
         None => DiskIds(Vec::new()),
     };
     let known = table.get(meta::JOURNAL)?.map(|value| index::decode_place(value.value())).transpose()?;
-    Ok(Meta { applied, mark, disks, known })
+    Ok(Meta { applied, mark, disks, known, format: u32::try_from(format).unwrap_or(u32::MAX) })
 }
 
 fn load_catalog(db: &Database, catalog: &Catalog) -> Result<(), StoreError> {

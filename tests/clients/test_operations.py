@@ -200,6 +200,16 @@ def test_after_a_kill_the_box_is_started_and_nothing_is_lost(machine):
     machine.all_there()
 
 
+def test_another_release_is_looked_at_started_and_left(machine):
+    machine.fill()
+    assert "kandian" in machine.page("upgrade")
+    machine.all_there()
+    # Nothing has changed a format here: the release before starts on what is there.
+    machine.page("back", {1: 1})
+    machine.shell("systemctl start kandian")
+    machine.all_there()
+
+
 def test_a_restart_loses_nothing(machine):
     machine.fill()
     assert "kandian" in machine.page("restart")
