@@ -240,7 +240,7 @@ def cuts(count, seed, pause=(0.1, 0.4), patience=None, modes=MODES, disks=1, lie
                 tally.mounts.append(image.seconds)
                 run.load.look()
                 say(tally, run.ledger)
-            return {"disks": disks, **tally.report(run.ledger)}
+            return {"disks": disks, "file_systems_checked": power.repaired, **tally.report(run.ledger)}
         finally:
             second.discard()
             run.close()

@@ -48,6 +48,8 @@ class Power:
         self.files = self.home / "fuse"
         self.files.mkdir()
         self.mounts = []
+        # File systems that the check of a boot had to mend before they could be mounted.
+        self.repaired = 0
         self.disks = [f"disk-{n}.img" for n in range(len(mib))]
         self.process = subprocess.Popen(
             [str(cutting_disk()), str(self.files), *map(str, mib)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -139,12 +141,22 @@ class Mounted:
                 directory.mkdir()
                 attached = Attached(self.power, file)
                 self.held.append((attached, directory))
-                run("mount", "-t", "ext4", "-o", "noatime,discard", attached.__enter__(), directory)
+                self.mount(attached.__enter__(), directory)
         except BaseException:
             self.close()
             raise
         self.seconds = time.monotonic() - began
         return [directory for _, directory in self.held]
+
+    def mount(self, device, directory):
+        """Mounts; where the cut has torn ext4's own superblock, which has two sectors, after the check of a boot."""
+        mount = ["mount", "-t", "ext4", "-o", "noatime,discard", device, str(directory)]
+        if subprocess.run(mount, capture_output=True).returncode == 0:
+            return
+        checked = subprocess.run(["e2fsck", "-y", device], capture_output=True, text=True)
+        assert checked.returncode in (0, 1), f"e2fsck of {device}: exit {checked.returncode}\n{checked.stdout}{checked.stderr}"
+        self.power.repaired += 1
+        run(*mount)
 
     def __exit__(self, *_):
         self.close()
