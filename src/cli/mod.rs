@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod extract;
 mod file;
+mod generate;
 mod index;
 mod key;
 mod output;
@@ -128,6 +129,9 @@ enum Command {
     Sim(Sim),
     /// Load against this or any S3 endpoint
     Bench(Box<crate::bench::BenchOptions>),
+    /// Man pages and completions, for packages
+    #[command(subcommand, hide = true)]
+    Generate(generate::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -205,6 +209,7 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
         Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
         Some(Command::Bench(options)) => finished(crate::bench::run(*options).await),
+        Some(Command::Generate(command)) => generate::run(&command),
     }
 }
 
@@ -344,6 +349,8 @@ mod tests {
             "kandian overview --json",
             "kandian stats --period 30d --account A --json",
             "kandian stats --period 12m --by refused --csv",
+            "kandian generate man DIR",
+            "kandian generate completions fish",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }

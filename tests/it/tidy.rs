@@ -8,7 +8,7 @@ const POWERS: [(&str, &[&str]); 8] = [
     // Store and books alone know that there is a database.
     ("redb::", &["src/store/", "src/books/", "src/world/paged.rs"]),
     // What a power cut can harm goes through `world`; the others read /proc and their own input, make sockets, write a
-    // download where whoever asked for it wants it, read a file that the operator names, or are strangers with files of
+    // download (or man pages) where whoever asked for it wants it, read a file that the operator names, or are strangers with files of
     // their own.
     (
         "std::fs",
@@ -17,6 +17,7 @@ const POWERS: [(&str, &[&str]); 8] = [
             "src/app/",
             "src/cli/billing.rs",
             "src/cli/doctor.rs",
+            "src/cli/generate.rs",
             "src/cli/save.rs",
             "src/telemetry/metrics.rs",
             "src/tls/files.rs",
