@@ -3,6 +3,7 @@
 mod address;
 mod certificates;
 mod descriptors;
+mod driven;
 mod notify;
 mod pages;
 mod ready;
@@ -19,6 +20,7 @@ use axum::Router;
 use crate::api::{self, CertificateView, Urls};
 use crate::config::{Config, Places, Problems, Written, parse_with_places};
 use crate::engine::{self, Engine};
+use crate::world::driven::Drive;
 
 pub use crate::engine::{RebuildReport, RestoreReport};
 pub use seam::{rebuild, restore};
@@ -33,6 +35,8 @@ pub struct Source {
     pub data: Option<PathBuf>,
     /// `--set section.key=value`
     pub sets: Vec<String>,
+    /// Another clock than the system's, for `kandian demo`.
+    pub drive: Option<Drive>,
 }
 
 /// Why there is no configuration.
