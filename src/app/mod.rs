@@ -4,6 +4,7 @@ mod activation;
 mod address;
 mod certificates;
 mod descriptors;
+mod driven;
 mod notify;
 mod pages;
 mod ready;
@@ -20,6 +21,7 @@ use axum::Router;
 use crate::api::{self, CertificateView, Urls};
 use crate::config::{Config, Places, Problems, Written, parse_with_places};
 use crate::engine::{self, Engine};
+use crate::world::driven::Drive;
 
 pub use crate::engine::{RebuildReport, RestoreReport, formats};
 pub use seam::{go_back, preflight, rebuild, restore};
@@ -34,6 +36,8 @@ pub struct Source {
     pub data: Option<PathBuf>,
     /// `--set section.key=value`
     pub sets: Vec<String>,
+    /// Another clock than the system's, for `kandian demo`.
+    pub drive: Option<Drive>,
 }
 
 /// Why there is no configuration.

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::activation::{self, Inherited};
 use super::certificates;
 use super::descriptors;
+use super::driven;
 use super::notify;
 use super::pages::{Health, monitoring};
 use super::ready::{Listening, announce, listen_json, take_back};
@@ -143,8 +144,8 @@ async fn serve_once(
     inherited: &Inherited,
     last: Option<u64>,
 ) -> Result<Ended, String> {
-    let world = world();
     let data_dir = config.storage.data_dir.clone();
+    let world = driven::drive(world(), source.drive, &data_dir)?;
     let in_data = |what: &str, error: io::Error| format!("{what} in {}: {error}", data_dir.display());
     if !config.storage.salvage {
         world.disk.create_dir_all(&data_dir).map_err(|error| in_data("cannot make the data directory", error))?;
@@ -481,7 +482,7 @@ mod tests {
             std::fs::write(&file, "[s3]\nlisten = \"127.0.0.1:0\"\nclock_skew = \"15m\"\n").expect("writable");
         }
         let sets = ["soap.listen=127.0.0.1:0", "portal.listen=127.0.0.1:0", "metrics.listen=127.0.0.1:0"];
-        Source { file: Some(file), data: Some(dir.join("data")), sets: sets.map(str::to_owned).to_vec() }
+        Source { file: Some(file), data: Some(dir.join("data")), sets: sets.map(str::to_owned).to_vec(), drive: None }
     }
 
     #[tokio::test]

@@ -167,6 +167,7 @@ pub async fn run(options: BenchOptions) -> io::Result<()> {
                 name: "bench",
                 tls: options.tls,
                 settings: vec![("s3", "allow_delete", "true".to_owned())],
+                ..Wanted::default()
             };
             let (at, space) = (dir.clone(), options.space);
             let started = tokio::task::spawn_blocking(move || {

@@ -32,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::Source;
 use crate::config::Config;
+use crate::world::driven::Drive;
 use output::Done;
 
 /// 看店云存储 / the cloud store of 中国电信手机看店云存储技术规范 V1.2
@@ -65,6 +66,9 @@ enum Command {
         /// Only read, write nothing: for a box whose disk is dying (storage.salvage)
         #[arg(long)]
         salvage: bool,
+        /// Another clock than the system's; only in a directory that `kandian demo` has made
+        #[arg(long, value_name = "REAL,SHOWN,SPEED", hide = true)]
+        demo_clock: Option<Drive>,
     },
     /// Accounts of provinces (6.1)
     #[command(subcommand)]
@@ -127,6 +131,8 @@ enum Command {
     /// The testers' stand-ins
     #[command(subcommand)]
     Sim(Sim),
+    /// A province in a box: server, platform, cameras with real video and portals, in a directory that goes with it
+    Demo(Box<crate::sim::demo::DemoOptions>),
     /// Load against this or any S3 endpoint
     Bench(Box<crate::bench::BenchOptions>),
     /// Man pages and completions, for packages
@@ -168,9 +174,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 async fn run(cli: Cli) -> Done {
     let Global { config: file, data, sets } = cli.global;
-    let source = Source { file, data, sets };
+    let source = Source { file, data, sets, drive: None };
     let source = match cli.command {
-        Some(Command::Serve { salvage: true }) => source.in_salvage_mode(),
+        Some(Command::Serve { salvage: true, demo_clock: drive }) => Source { drive, ..source }.in_salvage_mode(),
+        Some(Command::Serve { salvage: false, demo_clock: drive }) => Source { drive, ..source },
         _ => source,
     };
     match cli.command {
@@ -208,6 +215,7 @@ async fn run(cli: Cli) -> Done {
         },
         Some(Command::Sim(Sim::Platform(options))) => finished(crate::sim::platform::run(*options).await),
         Some(Command::Sim(Sim::Cameras(options))) => finished(crate::sim::cameras::run(*options).await),
+        Some(Command::Demo(options)) => finished(crate::sim::demo::run(*options).await),
         Some(Command::Bench(options)) => finished(crate::bench::run(*options).await),
         Some(Command::Generate(command)) => generate::run(&command),
     }
@@ -351,6 +359,10 @@ mod tests {
             "kandian stats --period 12m --by refused --csv",
             "kandian generate man DIR",
             "kandian generate completions fish",
+            "kandian demo --shops 2 --cameras 1 --speed 1440 --at 2026-12-01T08:00 --console 127.0.0.1:0 --json",
+            "kandian demo fill 81 --sub-account AK --console http://127.0.0.1:9005",
+            "kandian sim cameras --account A --password p --style mixed --domain s3.example --every 10s --bit-rate 512kbit",
+            "kandian sim platform --console 127.0.0.1:0 --soap http://127.0.0.1:9001 --account A --play slow=3",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
@@ -375,6 +387,11 @@ mod tests {
             "kandian user add N --role root",
             "kandian stats --period 7d",
             "kandian stats --csv --json",
+            "kandian demo --speed 0",
+            "kandian demo --at tomorrow",
+            "kandian demo fill",
+            "kandian demo --shops 2 fill 81",
+            "kandian sim platform --no-console --console 127.0.0.1:0",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -180,10 +180,27 @@ impl Connection {
         headers: &[(&str, &str)],
         body: Content,
     ) -> Result<Response<Incoming>, ClientError> {
+        let host = self.endpoint.host.clone();
+        self.send_to_host(&host, method, target, headers, body).await
+    }
+
+    /// As [`Connection::send`], with another Host header than the URL's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`].
+    pub async fn send_to_host(
+        &mut self,
+        host: &str,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Content,
+    ) -> Result<Response<Incoming>, ClientError> {
         let mut request = Request::new(body);
         *request.method_mut() = method.parse().map_err(|_| ClientError::Unsendable(method.to_owned()))?;
         *request.uri_mut() = target.parse().map_err(|_| ClientError::Unsendable(target.to_owned()))?;
-        for (name, value) in std::iter::once(&("host", self.endpoint.host.as_str())).chain(headers) {
+        for (name, value) in std::iter::once(&("host", host)).chain(headers) {
             let unsendable = || ClientError::Unsendable((*name).to_owned());
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| unsendable())?;
             request.headers_mut().append(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable())?, value);
@@ -212,6 +229,11 @@ impl Connection {
     ) -> Result<Answer, ClientError> {
         let answer = self.send(method, target, headers, body).await?;
         read_whole(answer).await
+    }
+
+    /// Ends the connection; the next request makes another.
+    pub fn hang_up(&mut self) {
+        self.sender = None;
     }
 
     async fn ready(&mut self) -> Result<SendRequest<Content>, ClientError> {

@@ -2,6 +2,7 @@
 
 pub mod cameras;
 pub mod client;
+pub mod demo;
 pub mod own_server;
 pub mod platform;
 pub mod selftest;

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::client::{ClientError, Endpoint, Platform};
 use crate::domain::Secret;
 use crate::tls::Trust;
+use crate::world::driven::{Drive, MARK};
 
 const START: Duration = Duration::from_secs(30);
 
@@ -34,6 +35,8 @@ pub struct Wanted {
     pub tls: bool,
     /// Keys of the configuration beside where it lies and listens: section, key, value as TOML has it.
     pub settings: Vec<(&'static str, &'static str, String)>,
+    /// Another clock than the system's.
+    pub drive: Option<Drive>,
 }
 
 /// An account that was opened.
@@ -61,13 +64,16 @@ impl OwnServer {
         let config = home.0.join("appliance.toml");
         std::fs::write(&config, configuration(&home.0, wanted)?)?;
         let log = File::create(home.0.join("log"))?;
-        let child = Command::new(&binary)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let mut command = Command::new(&binary);
+        command.args(["serve", "--config"]).arg(&config);
+        if let Some(drive) = wanted.drive {
+            // Its consent is in the directory before anything else is.
+            let data = home.0.join("data");
+            std::fs::create_dir(&data)?;
+            std::fs::write(data.join(MARK), "times in here are not real\n")?;
+            command.arg("--demo-clock").arg(drive.to_string());
+        }
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let mut server = Self { child, binary, home };
         server.wait_until_ready()?;
         Ok(server)
@@ -86,6 +92,31 @@ impl OwnServer {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    /// The directory that goes with it.
+    pub fn home(&self) -> &Path {
+        &self.home.0
+    }
+
+    /// Where a plane (`s3`, `soap`, `portal`, `metrics`) listens, `host:port`.
+    ///
+    /// # Errors
+    ///
+    /// The server has not written it down.
+    pub fn address(&self, plane: &str) -> io::Result<String> {
+        let listen: Value = serde_json::from_slice(&std::fs::read(self.home.0.join("data/listen.json"))?)?;
+        let missing = || io::Error::other(format!("listen.json has no {plane}"));
+        listen.get(plane).and_then(Value::as_str).map(str::to_owned).ok_or_else(missing)
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot tell.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// The process that serves.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub mod ballast;
 pub mod clock;
 pub mod disk;
+pub mod driven;
 pub mod entropy;
 pub mod fake;
 pub mod grain;

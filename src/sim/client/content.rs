@@ -1,6 +1,6 @@
 //! Contents that nobody has to keep: made by a seed while they are sent, checked while they come back.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,6 +32,15 @@ pub enum Content {
         at: u64,
         /// Its length in bytes.
         len: u64,
+    },
+    /// One that ends in the middle, with the connection.
+    Cut {
+        /// What it would have been.
+        whole: Box<Content>,
+        /// How many bytes go out before the link is gone.
+        left: u64,
+        /// Whether what went out has had its chance to leave.
+        flushed: bool,
     },
 }
 
@@ -78,7 +87,30 @@ impl Content {
         match self {
             Self::Whole(bytes) => bytes.len() as u64,
             Self::Made { at, len, .. } => len.saturating_sub(*at),
+            Self::Cut { whole, .. } => whole.len(),
         }
+    }
+
+    /// The bytes from `from` to `to`. Of made bytes `from` is a multiple of 64 KiB.
+    #[must_use]
+    pub fn part(&self, from: u64, to: u64) -> Self {
+        match self {
+            Self::Whole(bytes) => {
+                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                Self::Whole(bytes.slice(place(from).min(place(to))..place(to)))
+            }
+            Self::Made { pattern, number, at, len } => {
+                let (from, to) = (at.saturating_add(from), at.saturating_add(to).min(*len));
+                Self::Made { pattern: pattern.clone(), number: *number, at: from.min(to), len: to }
+            }
+            Self::Cut { whole, .. } => whole.part(from, to),
+        }
+    }
+
+    /// The same as a link sends it that is cut after so many bytes.
+    #[must_use]
+    pub fn cut_after(self, bytes: u64) -> Self {
+        Self::Cut { whole: Box::new(self), left: bytes, flushed: false }
     }
 
     /// Whether nothing is left of it.
@@ -99,12 +131,19 @@ impl Content {
                 *at = at.saturating_add(frame.len() as u64);
                 Some(frame)
             }
+            Self::Cut { whole, left, .. } => {
+                let mut frame = whole.next_frame().filter(|_| *left > 0)?;
+                frame.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left = left.saturating_sub(frame.len() as u64);
+                Some(frame)
+            }
         }
     }
 
     /// Takes `received` off the front where that is what comes next; `false` where it is not.
     pub fn accept(&mut self, received: &[u8]) -> bool {
         match self {
+            Self::Cut { whole, .. } => whole.accept(received),
             Self::Whole(bytes) => {
                 let same = bytes.get(..received.len()) == Some(received);
                 if same {
@@ -151,14 +190,22 @@ fn within(at: u64, size: usize) -> usize {
 
 impl Body for Content {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Self::Cut { left: 0, flushed, .. } = &mut *self {
+            // Who waits is flushed; what went out before is to be with the server when the link goes.
+            if !std::mem::replace(flushed, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
         Poll::Ready(self.next_frame().map(|frame| Ok(Frame::data(frame))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_empty()
+        self.is_empty() && !matches!(self, Self::Cut { .. })
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -215,6 +262,25 @@ mod tests {
                 assert!(seen.insert(block.to_vec()));
             }
         }
+    }
+
+    #[test]
+    fn parts_put_together_are_the_whole() {
+        for content in [Pattern::new(1).content(3, 200_000), Content::Whole(Bytes::from(vec![7; 200_000]))] {
+            let parts: Vec<u8> = [(0, 65_536), (65_536, 131_072), (131_072, 400_000)]
+                .into_iter()
+                .flat_map(|(from, to)| bytes(content.part(from, to)))
+                .collect();
+            assert_eq!(parts, bytes(content));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_announces_all_of_it_and_sends_the_beginning() {
+        let content = Pattern::new(1).content(3, 200_000);
+        let cut = content.clone().cut_after(100_001);
+        assert_eq!(cut.len(), 200_000);
+        assert_eq!(bytes(cut), bytes(content)[..100_001]);
     }
 
     #[test]

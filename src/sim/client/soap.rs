@@ -99,6 +99,27 @@ pub struct OpenedSubAccount {
     pub pictures: String,
 }
 
+impl OpenedSubAccount {
+    /// From the fields of the answer.
+    ///
+    /// # Errors
+    ///
+    /// One of them is missing, or is not what it must be.
+    pub fn read(mut fields: HashMap<String, String>) -> Result<Self, ClientError> {
+        let mut take = |name: &str| {
+            let missing = || ClientError::Answer(format!("OpenSubAccount answers without {name}"));
+            fields.remove(name).filter(|value| !value.is_empty()).ok_or_else(missing)
+        };
+        Ok(Self {
+            access_key: take("S3AK")?.parse().map_err(|error| ClientError::Answer(format!("S3AK: {error}")))?,
+            secret: Secret::new(take("S3SK")?),
+            s3: Endpoint::parse(&take("S3URL")?)?,
+            recordings: take("S3RecordBucket")?,
+            pictures: take("S3PictureBucket")?,
+        })
+    }
+}
+
 impl Platform {
     /// A platform that calls this service for this account.
     pub fn new(service: Endpoint, account: impl Into<String>, password: Secret, trust: Trust) -> Self {
@@ -119,18 +140,7 @@ impl Platform {
     /// The call fails, its Result is not 0, or the answer lacks something.
     pub async fn open_sub_account(&mut self, gigabytes: u32) -> Result<OpenedSubAccount, ClientError> {
         let space = gigabytes.to_string();
-        let mut fields = self.call("OpenSubAccount", &[("StorageSpace", &space)]).await?;
-        let mut take = |name: &str| {
-            let missing = || ClientError::Answer(format!("OpenSubAccount answers without {name}"));
-            fields.remove(name).filter(|value| !value.is_empty()).ok_or_else(missing)
-        };
-        Ok(OpenedSubAccount {
-            access_key: take("S3AK")?.parse().map_err(|error| ClientError::Answer(format!("S3AK: {error}")))?,
-            secret: Secret::new(take("S3SK")?),
-            s3: Endpoint::parse(&take("S3URL")?)?,
-            recordings: take("S3RecordBucket")?,
-            pictures: take("S3PictureBucket")?,
-        })
+        OpenedSubAccount::read(self.call("OpenSubAccount", &[("StorageSpace", &space)]).await?)
     }
 
     /// 7.6 子账户空间管理策略: whether the oldest recordings make room for new ones.
