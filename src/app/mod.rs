@@ -3,6 +3,7 @@
 mod address;
 mod certificates;
 mod descriptors;
+mod gauges;
 mod notify;
 mod pages;
 mod ready;
@@ -122,6 +123,8 @@ pub async fn open_closed(config: &Config) -> Result<(Engine, Router), engine::Er
         engine: engine.clone(),
         urls: Arc::new(told),
         reload: None,
+        pending: None,
+        metrics: None,
         certificates: Arc::new(certificates),
     };
     Ok((engine, api::router(control)))
