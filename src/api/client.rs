@@ -242,6 +242,16 @@ impl Client {
         self.call(Method::POST, "/config/reload", None::<&()>).await
     }
 
+    /// `GET /api/v1/config/pending`
+    pub async fn pending(&self) -> Answer {
+        self.call(Method::GET, "/config/pending", None::<&()>).await
+    }
+
+    /// `GET /api/v1/signatures/AK`
+    pub async fn signature_failures(&self, ak: &str) -> Answer {
+        self.call(Method::GET, &format!("/signatures/{}", part(ak)), None::<&()>).await
+    }
+
     /// `GET /api/v1/sub-accounts/AK/…`
     pub async fn sub_account_get(&self, ak: &str, what: &str, query: &[(&str, String)]) -> Answer {
         self.call(Method::GET, &of_sub_account(ak, what, query), None::<&()>).await

@@ -10,6 +10,7 @@ mod files;
 mod media;
 mod office;
 mod openapi;
+mod operate;
 mod refusal;
 mod routes;
 mod space;
@@ -23,5 +24,5 @@ pub use routes::{Control, Reload, portal_router, router};
 pub use types::{
     Acknowledge, AddUser, AuditRow, CertificateView, ChangePassword, ChooseFiles, Comment, DeleteChosen, KeyPair,
     LockFiles, ModifyAccount, ModifyCallback, ModifySubAccount, ModifyUser, NameCamera, OncePassword, OpenAccount,
-    OpenSubAccount, OpenedAccount, ReloadReport, Scrub, TakeBackup, TestAlert, Urls,
+    OpenSubAccount, OpenedAccount, PendingChanges, PendingKey, ReloadReport, Scrub, TakeBackup, TestAlert, Urls,
 };

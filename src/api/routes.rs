@@ -1,5 +1,6 @@
 //! What serves the routes of the table.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,7 +18,7 @@ use super::refusal::{No, json_response};
 use super::table;
 use super::types::{
     AuditRow, CertificateView, KeyPair, ModifyAccount, ModifyCallback, ModifySubAccount, OpenAccount, OpenSubAccount,
-    OpenedAccount, ReloadReport, Scrub, StatusView, TakeBackup, Urls,
+    OpenedAccount, PendingChanges, ReloadReport, Scrub, StatusView, TakeBackup, Urls,
 };
 use crate::domain::ids::BadName;
 use crate::domain::{AccountName, Action, AtTheEnd, CallbackProfile, Gigabytes, Secret, account};
@@ -25,6 +26,12 @@ use crate::engine::{AccountChanges, Caller, Engine, Error, NewAccount, NewSubAcc
 
 /// Reads the configuration again; the error is for the operator.
 pub type Reload = Arc<dyn Fn() -> Result<ReloadReport, String> + Send + Sync>;
+
+/// Says what reading it again would do; the error is for the operator.
+pub type Pending = Arc<dyn Fn() -> Result<PendingChanges, String> + Send + Sync>;
+
+/// Gives what `/metrics` says.
+pub type Metrics = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
 
 /// What the control API works on.
 #[derive(Clone)]
@@ -35,6 +42,10 @@ pub struct Control {
     pub urls: Arc<dyn Fn() -> Urls + Send + Sync>,
     /// `None` on a closed store.
     pub reload: Option<Reload>,
+    /// `None` on a closed store.
+    pub pending: Option<Pending>,
+    /// What `/metrics` says; `None` on a closed store.
+    pub metrics: Option<Metrics>,
     /// What the listeners show now.
     pub certificates: Arc<dyn Fn() -> Vec<CertificateView> + Send + Sync>,
 }

@@ -10,7 +10,7 @@ use http::Method;
 use super::door::{Door, Rule, admit};
 use super::refusal::No;
 use super::routes::{self, Control};
-use super::{alerts, billing, cameras, files, media, office, openapi, space, statistics, users};
+use super::{alerts, billing, cameras, files, media, office, openapi, operate, space, statistics, users};
 use crate::domain::{Action, Role};
 
 /// What one must be to be answered.
@@ -916,6 +916,7 @@ pub(super) fn table() -> Vec<Route> {
         .only(On::Socket),
     ];
     all.extend(media::routes());
+    all.extend(operate::routes());
     all.extend(space::routes());
     all.extend(cameras::routes());
     all

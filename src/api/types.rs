@@ -416,6 +416,26 @@ pub struct ReloadReport {
     pub needs_restart: Vec<String>,
 }
 
+/// What a reload would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingChanges {
+    /// What would have its new value.
+    pub would_apply: Vec<PendingKey>,
+    /// What would wait for a restart.
+    pub needs_restart: Vec<PendingKey>,
+}
+
+/// A key of the configuration whose value in the running server is not the one that is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingKey {
+    /// `section.key`
+    pub key: String,
+    /// What holds; null where it is not set.
+    pub running: serde_json::Value,
+    /// What is written; null where it is not set.
+    pub written: serde_json::Value,
+}
+
 /// What clients are told, without a path and a `/` at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Urls {

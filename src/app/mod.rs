@@ -5,6 +5,7 @@ mod address;
 mod certificates;
 mod descriptors;
 mod driven;
+mod gauges;
 mod notify;
 mod pages;
 mod ready;
@@ -127,6 +128,8 @@ pub async fn open_closed(config: &Config) -> Result<(Engine, Router), engine::Er
         engine: engine.clone(),
         urls: Arc::new(told),
         reload: None,
+        pending: None,
+        metrics: None,
         certificates: Arc::new(certificates),
     };
     Ok((engine, api::router(control)))

@@ -6,17 +6,17 @@ use std::sync::{Mutex, PoisonError};
 
 use super::certificates::{self, Shown};
 use super::{Source, address, seam};
-use crate::api::{CertificateView, ReloadReport, Urls};
-use crate::config::{Config, changed};
+use crate::api::{CertificateView, PendingChanges, PendingKey, ReloadReport, Urls};
+use crate::config::{Config, changed, differences};
 use crate::engine::Engine;
 use crate::http::{LiveRouter, LiveTls};
 use crate::soap::SoapCourier;
-use crate::telemetry::LogLevel;
+use crate::telemetry::Log;
 use crate::tls::Trust;
 use crate::world::World;
 
 /// Keys that only a restart can change: they are bound, opened or multiplied into what is stored.
-const NEED_RESTART: [&str; 17] = [
+const NEED_RESTART: [&str; 20] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -34,6 +34,9 @@ const NEED_RESTART: [&str; 17] = [
     "space.bytes_per_gb",
     "time.zone",
     "log.json",
+    "log.file",
+    "log.file_size",
+    "log.file_keep",
 ];
 
 /// What can be changed live, and the configuration that holds.
@@ -43,7 +46,7 @@ pub(super) struct Live {
     pub(super) engine: Engine,
     pub(super) s3: LiveRouter,
     pub(super) soap: LiveRouter,
-    pub(super) log: LogLevel,
+    pub(super) log: Log,
     pub(super) s3_at: SocketAddr,
     pub(super) soap_at: SocketAddr,
     pub(super) world: World,
@@ -56,6 +59,8 @@ pub(super) struct Live {
 impl Live {
     /// Reads the configuration again. A bad one changes nothing.
     pub(super) fn reload(&self) -> Result<ReloadReport, String> {
+        // First, and whatever is written: it is what logrotate waits for.
+        self.log.reopen();
         let (written, places) = self.source.load_with_places().map_err(|bad| bad.to_string())?;
         let brought = certificates::read(&written, &places).map_err(|bad| bad.to_string())?;
         let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,6 +78,31 @@ impl Live {
         report.applied.extend(others.into_iter().filter(|key| !report.applied.contains(key)).collect::<Vec<_>>());
         tracing::info!(applied = ?report.applied, needs_restart = ?report.needs_restart, "configuration reloaded");
         Ok(report)
+    }
+
+    /// What [`Live::reload`] would do now; it is not done.
+    pub(super) fn pending(&self) -> Result<PendingChanges, String> {
+        let (written, places) = self.source.load_with_places().map_err(|bad| bad.to_string())?;
+        let brought = certificates::read(&written, &places).map_err(|bad| bad.to_string())?;
+        let config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = PendingChanges::default();
+        for (key, running, written) in differences(&config, &written) {
+            let list = if NEED_RESTART.contains(&key) { &mut pending.needs_restart } else { &mut pending.would_apply };
+            list.push(PendingKey { key: key.to_owned(), running, written });
+        }
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((plane, old), new) in certificates::PLANES.iter().zip(shown.iter()).zip(&brought.shown) {
+            let key = format!("{plane}.tls");
+            // The same files with another certificate in them.
+            if let (Some(old), Some(new)) = (old, new)
+                && old != new
+                && !pending.would_apply.iter().any(|one| one.key == key)
+            {
+                let [running, written] = [old, new].map(|of| of.facts().fingerprint.as_str().into());
+                pending.would_apply.push(PendingKey { key, running, written });
+            }
+        }
+        Ok(pending)
     }
 
     /// What clients are told now.
@@ -158,6 +188,9 @@ fn keep_fixed(old: &Config, mut new: Config) -> Config {
     new.space.bytes_per_gb = old.space.bytes_per_gb;
     new.zone_minutes = old.zone_minutes;
     new.log.json = old.log.json;
+    new.log.file.clone_from(&old.log.file);
+    new.log.file_size = old.log.file_size;
+    new.log.file_keep = old.log.file_keep;
     new
 }
 
@@ -185,6 +218,9 @@ mod tests {
             "space.bytes_per_gb=7",
             "time.zone=+00:00",
             "log.json=true",
+            "log.file=x.log",
+            "log.file_size=1",
+            "log.file_keep=1",
         ];
         let sets = sets.map(str::to_owned).to_vec();
         let new = parse(&Written { sets, ..Written::default() }).expect("right");

@@ -19,7 +19,7 @@ use super::certificates;
 use super::descriptors;
 use super::driven;
 use super::notify;
-use super::pages::{Health, monitoring};
+use super::pages::{Health, metrics_text, monitoring};
 use super::ready::{Listening, announce, listen_json, take_back};
 use super::reload::Live;
 use super::{Source, address, control_socket, seam};
@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::domain::GigabyteSize;
 use crate::http::{Door, Limits, LiveRouter, LiveTls, adopt, listen, serve as serve_plane};
 use crate::portal;
-use crate::telemetry::{LogLevel, Metrics};
+use crate::telemetry::{Log, Metrics, Rotation};
 use crate::world::World;
 use crate::world::os::{open_files, world};
 
@@ -44,13 +44,24 @@ pub enum Stop {
 /// Runs the appliance until SIGTERM or SIGINT; a second one ends it at once. The error is for the
 /// operator.
 pub async fn serve(config: Config, source: Source) -> Result<(), String> {
-    let log = crate::telemetry::start(&config.log.level, config.log.json);
+    let log = start_log(&config)?;
     let (tell, told) = mpsc::channel(4);
-    signals(tell).map_err(|error| format!("cannot listen for signals: {error}"))?;
-    serve_until(config, source, log, told).await
+    signals(tell, log.clone()).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let ended = serve_until(config, source, log.clone(), told).await;
+    log.flush();
+    ended
 }
 
-fn signals(tell: mpsc::Sender<Stop>) -> io::Result<()> {
+fn start_log(config: &Config) -> Result<Log, String> {
+    let Config { log, .. } = config;
+    let rotation = |path: &PathBuf| Rotation { path: path.clone(), bytes: log.file_size, keep: log.file_keep };
+    crate::telemetry::start(&log.level, log.json, log.file.as_ref().map(rotation)).map_err(|error| {
+        let file = log.file.as_deref().unwrap_or(Path::new("")).display();
+        format!("log.file: cannot write {file}: {error}; name a file in a directory that is there and may be written")
+    })
+}
+
+fn signals(tell: mpsc::Sender<Stop>, log: Log) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -67,6 +78,7 @@ fn signals(tell: mpsc::Sender<Stop>) -> io::Result<()> {
             }
             if stopping {
                 // What was acknowledged is durable already; what was not never will be.
+                log.flush();
                 std::process::exit(130);
             }
             stopping = true;
@@ -97,7 +109,7 @@ enum Ended {
 pub async fn serve_until(
     mut config: Config,
     mut source: Source,
-    log: LogLevel,
+    log: Log,
     mut told: mpsc::Receiver<Stop>,
 ) -> Result<(), String> {
     let inherited = activation::inherited()?;
@@ -139,7 +151,7 @@ fn without(config: &Config, failed: &[PathBuf]) -> Option<Vec<PathBuf>> {
 async fn serve_once(
     config: Config,
     source: Source,
-    log: LogLevel,
+    log: Log,
     told: &mut mpsc::Receiver<Stop>,
     inherited: &Inherited,
     last: Option<u64>,
@@ -163,10 +175,11 @@ async fn serve_once(
     let at = listeners.addresses().map_err(|error| error.to_string())?;
     let urls = address::public_urls(&config, at.s3, at.soap);
 
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(world.entropy.bytes(), crate::s3::WORDS, crate::soap::WORDS));
     let health = Health {
         metrics: Arc::clone(&metrics),
         engine: Arc::new(OnceLock::new()),
+        live: Arc::new(OnceLock::new()),
         ready: Arc::new(AtomicBool::new(false)),
         clock: Arc::clone(&world.clock),
         started: world.clock.now(),
@@ -233,12 +246,13 @@ async fn serve_once(
         shown: Mutex::new(shown),
         courier,
     });
+    let _ = health.live.set(Arc::clone(&live));
     let limits = |connections| Limits { grace: live.grace(), connections, ..Limits::default() };
     let s3_limits = limits(shares.s3);
     let s3_plane = serve_plane(Door::new(listeners.s3, s3_door), s3, s3_limits, Arc::clone(&metrics.s3), leave.clone());
     let s3_plane = planes.spawn(s3_plane);
-    let portal = LiveRouter::from(portal_router(&live, zone_minutes, gigabyte));
-    let operate = LiveRouter::from(api::router(control(&live)));
+    let portal = LiveRouter::from(portal_router(&live, &health, zone_minutes, gigabyte));
+    let operate = LiveRouter::from(api::router(control(&live, &health)));
     let others = [soap.clone(), portal.clone(), operate.clone()];
     planes.spawn(serve_plane(
         Door::new(listeners.soap, soap_door),
@@ -351,23 +365,31 @@ async fn run(live: &Live, engine: &crate::engine::Engine, told: &mut mpsc::Recei
     }
 }
 
-fn portal_router(live: &Arc<Live>, zone_minutes: i32, gigabyte: GigabyteSize) -> axum::Router {
+fn portal_router(live: &Arc<Live>, health: &Health, zone_minutes: i32, gigabyte: GigabyteSize) -> axum::Router {
     let (engine, urls) = (live.engine.clone(), Arc::clone(live));
     let addresses = Arc::new(move || {
         let urls = urls.urls();
         portal::Addresses { soap: urls.soap_service(), s3: urls.s3 }
     });
     let pages = portal::router(engine, portal::Settings { addresses, zone_minutes, gigabyte });
-    pages.merge(api::portal_router(control(live)))
+    pages.merge(api::portal_router(control(live, health)))
 }
 
 /// What the JSON API works on.
-fn control(live: &Arc<Live>) -> api::Control {
-    let (urls, reload, shown) = (Arc::clone(live), Arc::clone(live), Arc::clone(live));
+fn control(live: &Arc<Live>, health: &Health) -> api::Control {
+    let (urls, reload, pending, shown) = (Arc::clone(live), Arc::clone(live), Arc::clone(live), Arc::clone(live));
     api::Control {
         engine: live.engine.clone(),
         urls: Arc::new(move || urls.urls()),
         reload: Some(Arc::new(move || reload.reload())),
+        metrics: Some(Arc::new({
+            let health = health.clone();
+            move || {
+                let health = health.clone();
+                Box::pin(async move { metrics_text(&health).await })
+            }
+        })),
+        pending: Some(Arc::new(move || pending.pending())),
         certificates: Arc::new(move || shown.certificates()),
     }
 }
@@ -495,7 +517,7 @@ mod tests {
 
         let (tell, told) = mpsc::channel(4);
         let config = source.load().expect("right");
-        let log = crate::telemetry::start("warn", false);
+        let log = crate::telemetry::start("warn", false, None).expect("no file");
         let running = serve_until(config, source.clone(), log, told);
         let running = tokio::spawn(running);
         let at = listening(&data.join("listen.json")).await;
@@ -521,7 +543,7 @@ mod tests {
         let second = serve_until(
             source.load().expect("right"),
             source.clone(),
-            crate::telemetry::start("warn", false),
+            crate::telemetry::start("warn", false, None).expect("no file"),
             mpsc::channel(1).1,
         );
         let refused = second.await.expect_err("one is running");
@@ -551,7 +573,7 @@ mod tests {
         source.sets.push(format!("s3.listen={}", taken.local_addr().expect("bound")));
         let config = source.load().expect("right");
         let (_tell, told) = mpsc::channel(1);
-        let running = serve_until(config, source, crate::telemetry::start("warn", false), told);
+        let running = serve_until(config, source, crate::telemetry::start("warn", false, None).expect("no file"), told);
         let refused = running.await.expect_err("the port is taken");
         assert!(refused.starts_with("s3.listen: cannot listen on 127.0.0.1:"), "{refused}");
     }

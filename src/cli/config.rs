@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::output::{Done, Json, fail, print, show, text};
+use super::output::{Done, Json, fail, print, show, table, text};
 use super::reach::server;
 use crate::app::{BadSource, Source};
-use crate::config::{to_json, to_toml};
+use crate::config::{Config, differences, to_json, to_toml};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -15,6 +15,14 @@ pub enum Command {
     Check(Json),
     /// The configuration that holds
     Show(Json),
+    /// What differs from the defaults; or, with --running, what a reload would change and what needs a restart
+    Diff {
+        /// What the running server has against what is written
+        #[arg(long)]
+        running: bool,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Let the running server read its configuration again
     Reload(Json),
 }
@@ -27,6 +35,29 @@ pub async fn run(command: Command, source: &Source) -> Done {
             print(&if json.json { format!("{}\n", to_json(&config)) } else { to_toml(&config) });
             Ok(ExitCode::SUCCESS)
         }
+        Command::Diff { running: false, json } => {
+            let differences = differences(&Config::default(), &super::load(source)?);
+            if json.json {
+                let row =
+                    |(key, default, here): &(&str, Value, Value)| json!({"key": key, "default": default, "here": here});
+                print(&format!("{}\n", json!({"differences": differences.iter().map(row).collect::<Vec<_>>()})));
+            } else {
+                let row =
+                    |(key, default, here): &(&str, Value, Value)| vec![(*key).to_owned(), shown(default), shown(here)];
+                let rows: Vec<_> = differences.iter().map(row).collect();
+                print(&if rows.is_empty() {
+                    "all defaults\n".to_owned()
+                } else {
+                    table(&["KEY", "DEFAULT", "HERE"], &rows)
+                });
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Diff { running: true, json } => {
+            let reached = server(&super::load(source)?).await?;
+            let answer = reached.client.pending().await;
+            show(json, &reached.end(answer).await?, pending)
+        }
         Command::Reload(json) => {
             let reached = server(&super::load(source)?).await?;
             let answer = reached.client.reload().await;
@@ -38,6 +69,29 @@ pub async fn run(command: Command, source: &Source) -> Done {
             })
         }
     }
+}
+
+/// A value as `appliance.toml` has it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "not set".to_owned(),
+        Value::String(_) => text(value),
+        other => other.to_string(),
+    }
+}
+
+fn pending(answer: &Value) -> String {
+    let rows = |list: &str, word: &str| {
+        let row =
+            |one: &Value| vec![text(&one["key"]), shown(&one["running"]), shown(&one["written"]), word.to_owned()];
+        answer[list].as_array().into_iter().flatten().map(row).collect::<Vec<_>>()
+    };
+    let mut all = rows("would_apply", "at reload");
+    all.extend(rows("needs_restart", "at restart"));
+    if all.is_empty() {
+        return "the running server has what is written\n".to_owned();
+    }
+    table(&["KEY", "RUNNING", "WRITTEN", "CHANGES"], &all)
 }
 
 fn check(json: Json, source: &Source) -> ExitCode {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::output::{Done, Json, bytes, print, table};
 use super::reach::is_running;
+use super::signature;
 use crate::api::CertificateView;
 use crate::app::{BadSource, Source};
 use crate::config::{Config, Reserve};
@@ -40,18 +41,54 @@ impl Verdict {
     }
 }
 
-pub async fn run(json: Json, config: &Config, source: &Source) -> Done {
+/// `kandian doctor`
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Doctor {
+    #[command(flatten)]
+    json: Json,
+    #[command(subcommand)]
+    of: Option<Of>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Of {
+    /// Why the last requests of an access key were not believed (SignatureDoesNotMatch and its like)
+    Signature(signature::Options),
+}
+
+pub async fn run(doctor: Doctor, config: &Config, source: &Source) -> Done {
+    match doctor.of {
+        Some(Of::Signature(options)) => signature::run(options, config).await,
+        None => machine(doctor.json, config, source).await,
+    }
+}
+
+/// The findings on this machine, for a report.
+pub async fn report(config: &Config, source: &Source) -> Result<serde_json::Value, String> {
+    let findings = findings(config, source).await?;
+    Ok(json!({"findings": findings.iter().map(as_json).collect::<Vec<_>>()}))
+}
+
+async fn findings(config: &Config, source: &Source) -> Result<Vec<Finding>, String> {
     let (config_, running, source) = (config.clone(), is_running(config).await?, source.clone());
     let look = tokio::task::spawn_blocking(move || {
         let mut findings = look(&config_, running);
         findings.extend(certificates(source.check()));
         findings
     });
-    let findings = look.await.map_err(|error| error.to_string())?;
+    look.await.map_err(|error| error.to_string())
+}
+
+fn as_json(finding: &Finding) -> serde_json::Value {
+    json!({"verdict": finding.verdict.word(), "what": finding.what, "found": finding.found})
+}
+
+async fn machine(json: Json, config: &Config, source: &Source) -> Done {
+    let findings = findings(config, source).await?;
     let bad = findings.iter().any(|finding| finding.verdict == Verdict::Bad);
     if json.json {
-        let row = |f: &Finding| json!({"verdict": f.verdict.word(), "what": f.what, "found": f.found});
-        let rows: Vec<_> = findings.iter().map(row).collect();
+        let rows: Vec<_> = findings.iter().map(as_json).collect();
         print(&format!("{}\n", json!({"ok": !bad, "findings": rows})));
     } else {
         let row = |f: &Finding| vec![f.verdict.word().to_owned(), f.what.clone(), f.found.clone()];

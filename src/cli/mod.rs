@@ -4,6 +4,7 @@ mod account;
 mod alerts;
 mod backup;
 mod billing;
+mod bundle;
 mod certificate;
 mod config;
 mod doctor;
@@ -16,6 +17,7 @@ mod output;
 mod overview;
 mod reach;
 mod save;
+mod signature;
 mod soap;
 mod space;
 mod stats;
@@ -121,8 +123,10 @@ enum Command {
     Config(config::Command),
     /// What the listeners show: names, dates, fingerprints
     Certificate(certificate::Certificate),
-    /// Look at disks, limits, ports, certificates and the clock
-    Doctor(output::Json),
+    /// Look at disks, limits, ports, certificates and the clock; or at why a key's signatures are refused
+    Doctor(doctor::Doctor),
+    /// Everything that somebody needs who is asked for help, in one archive: never a secret
+    SupportBundle(bundle::Options),
     /// One call of section 7, as a platform makes it
     #[command(subcommand)]
     Soap(soap::Command),
@@ -206,7 +210,8 @@ async fn run(cli: Cli) -> Done {
         Some(Command::Restore(options)) => backup::run_restore(options, &load(&source)?).await,
         Some(Command::Upgrade(upgrade)) => upgrade::run(upgrade, &load(&source)?).await,
         Some(Command::Extract(options)) => extract::run(*options).await,
-        Some(Command::Doctor(json)) => doctor::run(json, &load(&source)?, &source).await,
+        Some(Command::Doctor(doctor)) => doctor::run(doctor, &load(&source)?, &source).await,
+        Some(Command::SupportBundle(options)) => bundle::run(options, &load(&source)?, &source).await,
         Some(Command::Soap(command)) => soap::run(command).await,
         Some(Command::Selftest(options)) => match crate::sim::selftest::run(*options).await {
             Ok(true) => Ok(ExitCode::SUCCESS),
@@ -341,7 +346,11 @@ mod tests {
             "kandian config check --json",
             "kandian config show --json",
             "kandian config reload",
+            "kandian config diff --json",
+            "kandian config diff --running --json",
             "kandian doctor --json",
+            "kandian doctor signature AK --json",
+            "kandian support-bundle b.tar.gz --redact --without-check --force",
             "kandian billing tariff add N --price 0.3 --from 2026-01-01 --json",
             "kandian billing tariff add N --tier 100:0.5 --tier *:0.3 --from 2026-01-01",
             "kandian billing tariff add N --package 500 --flat 120 --overage 0.35 --from 2026-01-01",

@@ -73,6 +73,19 @@ fn page(s: &Value) -> String {
         ("net growth a day", format!("{} B", text(&growth["growth_per_day"]))),
         ("full", time(&growth["full_ms"])),
     ]));
+    let mut refused: Vec<(&String, u64)> = s["total"]["refusals"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(code, n)| Some((code, n.as_u64()?)))
+        .collect();
+    refused.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    if !refused.is_empty() {
+        let rows: Vec<_> =
+            refused.into_iter().map(|(code, n)| vec![text(&code.as_str().into()), n.to_string()]).collect();
+        out.push('\n');
+        out.push_str(&table(&["REFUSED WITH", "REQUESTS"], &rows));
+    }
     for (head, list) in [("ACCOUNT", "top_accounts"), ("CAMERA (7 DAYS)", "top_cameras")] {
         let row = |top: &Value| {
             let name = text(&top["name"]);
@@ -112,7 +125,7 @@ mod tests {
                 {"at_ms": 3_600_000, "measured": true, "bytes_in": 2048, "recordings": 2, "pictures": 1, "overwritten": 0,
                  "deleted": 0, "refusals": {"NoSuchKey": 3, "BadDigest": 1}, "alerts_raised": 0},
             ],
-            "total": {"bytes_in": 2048},
+            "total": {"bytes_in": 2048, "refusals": {"BadDigest": 1, "NoSuchKey": 3}},
             "growth": {"used_bytes": 2048, "left_bytes": 0, "growth_per_day": -5, "full_ms": null},
             "top_accounts": [],
             "top_cameras": [{"who": "AK", "name": "东门", "bytes_in": 2048, "uploads": 3, "refused": 0}],
@@ -121,6 +134,9 @@ mod tests {
         let lines: Vec<String> = shown.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(lines[1], "1970-01-01 08:00 - - - - - - -", "{shown}");
         assert_eq!(lines[2], "1970-01-01 09:00 2.0 KiB 2 1 0 0 4 0", "{shown}");
+        let refused: Vec<&str> =
+            shown.lines().skip_while(|line| !line.starts_with("REFUSED")).skip(1).take(2).collect();
+        assert!(refused[0].starts_with("NoSuchKey") && refused[1].starts_with("BadDigest"), "{shown}");
         assert!(shown.contains("AK 东门") && !shown.contains("ACCOUNT") && shown.contains("-5 B"), "{shown}");
     }
 }

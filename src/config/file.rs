@@ -163,6 +163,9 @@ impl Reader {
             log: Log {
                 level: self.text("log.level", "info", log_level).unwrap_or_default(),
                 json: self.boolean("log.json", false),
+                file: self.optional("log.file", file),
+                file_size: self.size("log.file_size", 100_000_000, 0..=1 << 40),
+                file_keep: self.small("log.file_keep", 9, 0..=999),
             },
         };
         self.refuse_equal_ports(&config);

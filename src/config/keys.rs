@@ -1,7 +1,7 @@
 //! The names of all keys, for "did you mean" and for `config show`.
 
 /// Every key of `appliance.toml`, as `section.key`; `shutdown_grace` stands before the sections.
-pub const KEYS: [&str; 52] = [
+pub const KEYS: [&str; 55] = [
     "shutdown_grace",
     "storage.data_dir",
     "storage.volumes",
@@ -54,6 +54,9 @@ pub const KEYS: [&str; 52] = [
     "time.zone",
     "log.level",
     "log.json",
+    "log.file",
+    "log.file_size",
+    "log.file_keep",
 ];
 
 /// Keys whose value may be a table, and what may stand in it.

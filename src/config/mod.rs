@@ -15,7 +15,7 @@ mod value;
 
 pub use file::{Problem, Problems, Written, parse, parse_with_places};
 pub use nearest::nearest;
-pub use show::{changed, to_json, to_toml};
+pub use show::{changed, differences, to_json, to_toml};
 pub use text::Places;
 pub use value::size;
 
@@ -202,4 +202,10 @@ pub struct Log {
     pub level: String,
     /// JSON lines instead of text.
     pub json: bool,
+    /// Where it is written; to stderr where not set.
+    pub file: Option<PathBuf>,
+    /// Another file is begun after so many bytes; 0: never.
+    pub file_size: u64,
+    /// Full files that are kept.
+    pub file_keep: u32,
 }

@@ -64,7 +64,7 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
     let Rules { warn, overwrite, overwrite_free, rearm } = rules;
     let Alerts { notify_idle, schedule, timeout, ca } = alerts;
     let RetrySchedule { first, most, give_up_after } = schedule;
-    let Log { level, json: json_lines } = log;
+    let Log { level, json: json_lines, file: log_file, file_size, file_keep } = log;
     vec![
         ("shutdown_grace", json!(show_duration(*shutdown_grace))),
         ("storage.data_dir", json!(data_dir.to_string_lossy())),
@@ -118,6 +118,9 @@ fn entries(config: &Config) -> Vec<(&'static str, Value)> {
         ("time.zone", json!(show_zone(*zone_minutes))),
         ("log.level", json!(level)),
         ("log.json", json!(json_lines)),
+        ("log.file", json!(log_file.as_ref().map(|file| file.to_string_lossy()))),
+        ("log.file_size", json!(show_size(*file_size))),
+        ("log.file_keep", json!(file_keep)),
     ]
 }
 
@@ -164,8 +167,13 @@ pub fn to_json(config: &Config) -> Value {
 
 /// The keys whose values differ, in the order of the file.
 pub fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
+    differences(old, new).into_iter().map(|(key, _, _)| key).collect()
+}
+
+/// As [`changed`], with both values as `config show` has them; `Null` is not set.
+pub fn differences(old: &Config, new: &Config) -> Vec<(&'static str, Value, Value)> {
     let pairs = entries(old).into_iter().zip(entries(new));
-    pairs.filter(|((_, old), (_, new))| old != new).map(|((key, _), _)| key).collect()
+    pairs.filter(|((_, old), (_, new))| old != new).map(|((key, old), (_, new))| (key, old, new)).collect()
 }
 
 #[cfg(test)]
@@ -222,6 +230,8 @@ mod tests {
             "alerts.timeout=1500ms",
             "time.zone=-03:30",
             "log.level=info,kandian=debug",
+            "log.file=/var/log/kandian.log",
+            "log.file_size=0",
             "shutdown_grace=0s",
             "s3.tls={cert=\"/a b/c.pem\",key=\"k\"}",
             "portal.tls=self-signed",

@@ -16,15 +16,17 @@ mod keyring;
 mod listing;
 mod media;
 mod multipart;
+mod names;
+mod numbers;
 pub mod observe;
 mod pins;
 mod preview;
 mod reconcilers;
-mod request_ids;
 mod rescue;
 mod rotation;
 mod second_factor;
 mod sessions;
+mod signatures;
 mod status;
 mod sub_accounts;
 mod survive;
@@ -51,6 +53,7 @@ pub use media::{
     ByteStream, Chosen, DayView, DeletionPreview, DeletionReport, FileFilter, FileName, FilePage, FileView, LockReason,
     Packed, Played, Reading,
 };
+pub use numbers::{AccountNumbers, Numbers};
 pub use preview::{Goes, SpaceChange, SpacePreview};
 #[doc(hidden)]
 pub use reconcilers::Chore;
@@ -58,6 +61,7 @@ pub use rescue::RestoreReport;
 pub use rotation::KeyRotation;
 pub use second_factor::NewSecondFactor;
 pub use sessions::{SessionView, SignedIn};
+pub use signatures::{SignatureFailure, SignatureFailures, SignedText};
 pub use survive::Abandoned;
 pub use turns::Turn;
 pub use types::{
@@ -73,7 +77,6 @@ pub use users::{NewUser, UserView};
 
 use self::keyring::KeyRing;
 use self::pins::Pins;
-use self::request_ids::RequestIds;
 use crate::books::Books;
 use crate::config::Config;
 use crate::domain::{Refusal, Timestamp};
@@ -84,6 +87,7 @@ use crate::store::index::apply::{Apply, Settings};
 pub use crate::store::index::view::ListQuery;
 pub use crate::store::recovery::{RebuildReport, RecoveryReport};
 use crate::store::{Options, Store};
+use crate::telemetry::RequestIds;
 use crate::world::{Disk, World};
 
 /// What cameras, phones and platforms are told of where we are.
@@ -117,6 +121,9 @@ struct Inner {
     media: media::Memory,
     turns: turns::Turns,
     request_ids: RequestIds,
+    signatures: signatures::Memory,
+    /// When it was opened.
+    begun: Timestamp,
     /// Passwords that are being hashed take their turns: each fills memory.
     hashing: tokio::sync::Semaphore,
     /// What the box knows about itself over time.
@@ -185,7 +192,7 @@ impl Engine {
             sequence = recovery.sequence,
             "the store is open"
         );
-        let request_ids = RequestIds::new(world.entropy.bytes());
+        let (request_ids, begun) = (RequestIds::new(world.entropy.bytes()), world.clock.now());
         Ok(Self {
             inner: Arc::new(Inner {
                 world,
@@ -202,6 +209,8 @@ impl Engine {
                 media: media::Memory::default(),
                 turns: turns::Turns::default(),
                 request_ids,
+                signatures: signatures::Memory::default(),
+                begun,
                 hashing: tokio::sync::Semaphore::new(users::HASHES_AT_A_TIME),
                 observe,
                 scrub: Arc::default(),
@@ -260,6 +269,11 @@ impl Engine {
         self.inner.store.volumes.set_reserve(config.storage.reserve);
         *self.inner.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
         self.inner.store.bells.alerts.notify_one();
+    }
+
+    /// What clients are told of where the S3 plane is.
+    pub fn s3_url(&self) -> String {
+        self.urls().s3
     }
 
     fn config(&self) -> Arc<Config> {
@@ -331,7 +345,7 @@ impl Engine {
 
     /// A name for a request: 16 hex digits, as S3's request ids look.
     pub fn request_id(&self) -> String {
-        self.inner.request_ids.next()
+        self.inner.request_ids.next().to_string()
     }
 
     /// Writes to the audit log; does not wait for it. It is durable with the next change or

@@ -208,6 +208,13 @@ impl Engine {
         .await
     }
 
+    /// How many sessions are not over. Blocks.
+    pub(super) fn sessions_open(&self) -> Result<u64> {
+        let (now, limits) = (self.now(), self.session_limits());
+        let rows = self.inner.books.all::<SessionRow>()?;
+        Ok(rows.iter().filter(|(_, row)| !row.is_over(now, limits)).count() as u64)
+    }
+
     /// The sessions of the user who asks; of everybody where the caller manages users. `token` is the asker's.
     pub async fn sessions(&self, caller: &Caller, token: Option<&str>) -> Result<Vec<SessionView>> {
         let all = caller.must_everywhere(crate::domain::Action::ManageUsers).is_ok();

@@ -52,6 +52,11 @@ impl Engine {
             trash: view.trash_len()?,
             alerts_pending: count(AlertState::Pending),
             alerts_given_up: count(AlertState::GivenUp),
+            alerts_oldest_ms: outbox
+                .iter()
+                .filter(|(id, row)| row.state == AlertState::Pending && !id.is_test())
+                .map(|(_, row)| row.raised.millis())
+                .min(),
             scrub: self.inner.scrub.view(),
             wrong_guesses,
             refused_guesses,

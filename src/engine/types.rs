@@ -595,6 +595,8 @@ pub struct Status {
     pub alerts_pending: u64,
     /// Alerts given up.
     pub alerts_given_up: u64,
+    /// When the oldest of those that are not delivered yet was raised, ms since 1970.
+    pub alerts_oldest_ms: Option<i64>,
     /// The scrub in the background.
     pub scrub: ScrubView,
     /// Wrong passwords, keys and signatures since the start.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes as Buf;
 
+use super::numbers::UnderWay;
 use super::{BucketRef, Caller, Engine, Error, Finish, NewObject, Result, SALVAGE, Stored};
 use crate::domain::{
     Admission, AtTheEnd, BucketId, Bytes, ChecksumKind, Episode, Lock, Metadata, ObjectKey, Refusal, Rules,
@@ -46,6 +47,7 @@ pub struct Upload {
     done: Vec<Written>,
     /// Size of the next record of an upload of unknown length.
     step: u64,
+    _under_way: UnderWay,
 }
 
 impl Engine {
@@ -106,6 +108,7 @@ impl Engine {
             writer,
             done: Vec::new(),
             step: FIRST_STEP,
+            _under_way: self.inner.observe.tallies.upload(),
         })
     }
 

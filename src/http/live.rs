@@ -1,6 +1,6 @@
 //! What of a plane can be exchanged while connections are open.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,7 +21,6 @@ struct Inner {
     grace: AtomicU64,
     /// What answers from the stop on; taken at the stop.
     parting: Mutex<Option<Router>>,
-    parts: AtomicBool,
 }
 
 impl LiveRouter {
@@ -44,15 +43,8 @@ impl LiveRouter {
     /// The stop has come; whether there are words for whoever comes now.
     pub(super) fn part(&self) -> bool {
         let Some(router) = self.0.parting.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
-        // In this order: who sees that it parts is answered by nothing else.
         self.replace(router);
-        self.0.parts.store(true, Ordering::Release);
         true
-    }
-
-    /// Whether what is asked now is only told to come back.
-    pub(super) fn parts(&self) -> bool {
-        self.0.parts.load(Ordering::Acquire)
     }
 
     /// A stop lets requests under way finish for so long, whatever the limits say.
@@ -86,7 +78,6 @@ impl From<Router> for LiveRouter {
             stall_time: AtomicU64::new(0),
             grace: AtomicU64::new(0),
             parting: Mutex::new(None),
-            parts: AtomicBool::new(false),
         }))
     }
 }

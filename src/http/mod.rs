@@ -22,6 +22,10 @@ pub use serve::{Accept, Opened, Opening, adopt, listen, serve};
 pub use stall::Stalls;
 pub use unix::{Answer, Coming, open, request};
 
+/// The name of a request, in the extensions of every one that came through a listener. Every line of the log that is
+/// about it has it, and so has the answer: in the plane's own header, or in `x-request-id`.
+pub use crate::telemetry::RequestId;
+
 /// The address of the socket's other end, in the extensions of every request that came over TCP.
 /// Forwarding headers are never looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

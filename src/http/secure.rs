@@ -243,7 +243,7 @@ mod tests {
             let end = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
             assert!(end.is_ok(), "still open");
         }
-        let text = server.metrics.render(None, Duration::ZERO);
+        let text = server.metrics.render(Duration::ZERO, |_| {});
         assert!(text.contains("kandian_tls_handshake_failures_total{plane=\"s3\"} 3\n"), "{text}");
     }
 

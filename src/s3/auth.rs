@@ -9,8 +9,8 @@ use super::error::{Code, S3Error, S3Result};
 use super::{Head, Plane};
 use crate::domain::AccessKey;
 use crate::engine::observe::Seen;
-use crate::engine::{Caller, Credential};
-use crate::wire::sig::{self, FormClaim, SigCode, SigError, Signed, Version};
+use crate::engine::{Caller, Credential, SignatureFailure};
+use crate::wire::sig::{self, FormClaim, Hints, SigCode, SigError, Signed, Version};
 
 /// A caller whose signature is right, and what it covers.
 pub struct Authenticated {
@@ -74,6 +74,81 @@ pub fn claimed_key(headers: &http::HeaderMap, target: &str) -> Option<String> {
     }
     let after = target.split_once("X-Amz-Credential=").or_else(|| target.split_once("AWSAccessKeyId="));
     after.and_then(|(_, rest)| claimed(rest))
+}
+
+/// Keeps what is known of a request that was not believed, for `kandian doctor signature`.
+pub fn remember(plane: &Plane, head: &Head, error: &S3Error, request_id: &str) {
+    if !error.is_of_signatures() {
+        return;
+    }
+    let request = sig::Request {
+        method: &head.method,
+        target: &head.target,
+        headers: &head.headers,
+        host_bucket: head.host_bucket.as_deref(),
+    };
+    let claim = sig::read(&request).ok().flatten();
+    let in_query = || head.target.get("X-Amz-Credential").or_else(|| head.target.get("AWSAccessKeyId"));
+    let named = match &claim {
+        Some(claim) => Some(claim.access_key().as_str().to_owned()),
+        None => claimed_key(&head.headers, &in_query().map(|ak| format!("AWSAccessKeyId={ak}")).unwrap_or_default()),
+    };
+    let Some(ak) = named else { return };
+    plane.engine.signature_failed(&ak, |key| {
+        let (now, skew) = (plane.engine.now(), plane.config.clock_skew);
+        let mut failure = SignatureFailure {
+            at_ms: now.millis(),
+            from: head.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string()),
+            request_id: request_id.to_owned(),
+            method: head.method.as_str().to_owned(),
+            path: head.target.raw_path().chars().take(PATH_CHARS_MAX).collect(),
+            host: head.host.clone().unwrap_or_default(),
+            code: error.cause(),
+            message: error.words().to_owned(),
+            ..SignatureFailure::default()
+        };
+        let Some(claim) = claim else {
+            // It could not even be read; the words say why.
+            failure.cause = Some(failure.message.clone());
+            return Some(failure);
+        };
+        match claim.head_is_right(&request, key, now, skew) {
+            // Something else was denied.
+            Ok(()) if failure.code == Code::AccessDenied.name() => return None,
+            Ok(()) => failure.cause = Some(BODY.to_owned()),
+            Err(error) => {
+                let explained = claim.explain(&request, key, &hints(plane, head), now, skew);
+                failure.version = Some(explained.version);
+                failure.seconds_ahead = explained.seconds_ahead;
+                failure.tried = explained.tried;
+                failure.here = Some(explained.here.into());
+                failure.there = explained.there.map(Into::into);
+                failure.cause = match error.code {
+                    SigCode::SignatureDoesNotMatch | SigCode::RequestTimeTooSkewed => explained.cause,
+                    // Said by the rule itself.
+                    _ => Some(error.message.into_owned()),
+                };
+            }
+        }
+        Some(failure)
+    });
+}
+
+/// Letters of a path that are kept.
+const PATH_CHARS_MAX: usize = 1024;
+/// What is wrong where the head is right.
+const BODY: &str = "the head of the request is signed right, and its body is not what was signed: the body was changed on the way, or the client signs its chunks or the SHA-256 of its body wrongly";
+
+/// Under what names the box may be known to the client.
+fn hints(plane: &Plane, head: &Head) -> Hints {
+    let host_of = |url: &str| url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_owned();
+    let mut hosts = vec![host_of(&plane.engine.s3_url())];
+    hosts.extend(plane.config.public_url.as_deref().map(host_of));
+    hosts.extend(plane.config.domain.clone());
+    let port = plane.config.listen.port();
+    hosts.extend(["127.0.0.1", "localhost"].map(|host| format!("{host}:{port}")));
+    hosts.retain(|host| Some(host) != head.host.as_ref());
+    Hints { hosts, regions: vec![plane.config.region.clone()] }
 }
 
 /// Letters of a claimed key that are looked at.

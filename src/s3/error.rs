@@ -24,6 +24,9 @@ macro_rules! codes {
             $(#[doc = concat!("Status ", stringify!($status), ".")] $code,)*
         }
 
+        /// What can come of a request: nothing bad, or one of the codes.
+        pub const OUTCOMES: &[&str] = &[crate::telemetry::OK, $(stringify!($code),)*];
+
         impl Code {
             /// As the error's body names it.
             pub const fn name(self) -> &'static str {
@@ -163,6 +166,25 @@ impl S3Error {
     /// The name of S3's code.
     pub fn cause(&self) -> &'static str {
         self.code.name()
+    }
+
+    /// What the client is told.
+    pub fn words(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether it says that a request is not believed, as far as its signature goes.
+    pub fn is_of_signatures(&self) -> bool {
+        matches!(
+            self.code,
+            Code::SignatureDoesNotMatch
+                | Code::RequestTimeTooSkewed
+                | Code::AuthorizationHeaderMalformed
+                | Code::AuthorizationQueryParametersError
+                | Code::XAmzContentSHA256Mismatch
+                | Code::InvalidToken
+                | Code::AccessDenied
+        )
     }
 
     /// S3's code.

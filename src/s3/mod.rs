@@ -28,7 +28,8 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::config;
 use crate::engine::{Engine, Turn};
-use crate::http::{Peer, Secured};
+use crate::http::{Peer, RequestId, Secured};
+use crate::telemetry::{Answered, OK, Words};
 use crate::wire::sig::Target;
 
 use body::Incoming;
@@ -37,6 +38,9 @@ pub use parting::parting_router;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// What is counted of this plane.
+pub const WORDS: Words = Words { operations: route::OPERATIONS, outcomes: error::OUTCOMES };
 
 /// What every request needs.
 pub struct Plane {
@@ -72,8 +76,10 @@ pub fn router(engine: Engine, config: Arc<config::S3>) -> Router {
 }
 
 async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<Body> {
-    let request_id = plane.engine.request_id();
     let (parts, body) = request.into_parts();
+    // A request that came through no listener has none yet.
+    let named = parts.extensions.get::<RequestId>().map(ToString::to_string);
+    let request_id = named.unwrap_or_else(|| plane.engine.request_id());
     let mut incoming = Incoming::new(body, plane.config.idle_timeout);
     let uri = parts.uri;
     let mut headers = parts.headers;
@@ -85,21 +91,35 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0);
     let secured = parts.extensions.get::<Secured>().is_some();
+    let mut operation = route::UNKNOWN;
     let (outcome, method, headers) = match Names::read(&plane, &uri, &headers) {
         Ok(Names { target, host, host_bucket }) => {
             let head = Head { peer, method: parts.method, target, headers, host, host_bucket, secured };
-            (ops::serve(&plane, &head, &mut incoming).await, head.method, head.headers)
+            let asked = route::asked(&head.method, &head.target, head.host_bucket.as_deref(), &head.headers);
+            operation = route::name(&head.method, &asked);
+            let outcome = ops::serve(&plane, &head, asked, &mut incoming).await;
+            if let Err(error) = &outcome {
+                auth::remember(&plane, &head, error, &request_id);
+            }
+            (outcome, head.method, head.headers)
         }
         Err(error) => (Err(error), parts.method, headers),
     };
+    let mut told = Answered { operation, outcome: OK, refused: false };
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => {
+            told = Answered { operation, outcome: error.cause(), refused: true };
             let ak = auth::claimed_key(&headers, uri.query().unwrap_or_default());
-            plane.engine.refused(ak.as_deref(), error.cause());
+            let known = plane.engine.refused(ak.as_deref(), error.cause());
+            // What no key is known by may be a secret in its place.
+            if let Some(ak) = ak.filter(|_| known) {
+                tracing::Span::current().record("ak", ak);
+            }
             error.response(uri.path(), &request_id, method == Method::HEAD)
         }
     };
+    response.extensions_mut().insert(told);
     // What is sent is a part of the request's turn too.
     if let Some(turn) = incoming.end()
         && !response.body().is_end_stream()

@@ -9,9 +9,11 @@ use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, Method, Response};
 
 use super::error::{Code, S3Error};
-use super::signed;
+use super::{route, signed};
 use crate::domain::limits;
 use crate::engine::Engine;
+use crate::http::RequestId;
+use crate::telemetry::Answered;
 
 /// Answers every request with 503 and when to come back; it looks at no signature and reads no body.
 pub fn parting_router(engine: Engine) -> Router {
@@ -19,7 +21,8 @@ pub fn parting_router(engine: Engine) -> Router {
 }
 
 async fn handle(State(engine): State<Arc<Engine>>, request: Request) -> Response<Body> {
-    let request_id = engine.request_id();
+    let named = request.extensions().get::<RequestId>().map(ToString::to_string);
+    let request_id = named.unwrap_or_else(|| engine.request_id());
     // A request's name is as good as chance.
     let chance = request_id.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or(0);
     let wait = limits::COME_BACK_SECONDS_MIN + chance % limits::COME_BACK_SECONDS_SPREAD;
@@ -27,7 +30,9 @@ async fn handle(State(engine): State<Arc<Engine>>, request: Request) -> Response
         .with(RETRY_AFTER, HeaderValue::from(wait))
         .with(CONNECTION, HeaderValue::from_static("close"));
     let (path, head) = (request.uri().path(), request.method() == Method::HEAD);
+    let told = Answered { operation: route::UNKNOWN, outcome: error.cause(), refused: true };
     let mut response = error.response(path, &request_id, head);
+    response.extensions_mut().insert(told);
     signed(&request_id, request.method(), request.headers(), &mut response);
     response
 }

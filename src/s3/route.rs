@@ -53,6 +53,59 @@ pub enum Operation {
     NotImplemented(&'static str),
 }
 
+/// What a preflight is called.
+pub const PREFLIGHT: &str = "Preflight";
+/// What is asked for and not there, or not read so far.
+pub const UNKNOWN: &str = "Unknown";
+
+macro_rules! names {
+    ($($name:ident,)*) => {
+        /// Names of all operations.
+        pub const OPERATIONS: &[&str] = &[$(stringify!($name),)* PREFLIGHT, "NotImplemented"];
+
+        impl Operation {
+            /// Its name, as S3's documentation has it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                    Self::NotImplemented(_) => "NotImplemented",
+                }
+            }
+        }
+    };
+}
+
+names! {
+    ListBuckets,
+    HeadBucket,
+    CreateBucket,
+    GetBucketLocation,
+    GetBucketVersioning,
+    DeleteBucket,
+    DeleteObjects,
+    ListObjects,
+    ListObjectsV2,
+    ListObjectVersions,
+    ListMultipartUploads,
+    PostObject,
+    GetObject,
+    HeadObject,
+    PutObject,
+    CopyObject,
+    DeleteObject,
+    GetAcl,
+    GetObjectAttributes,
+    GetObjectTagging,
+    GetObjectLegalHold,
+    PutObjectLegalHold,
+    CreateMultipartUpload,
+    UploadPart,
+    UploadPartCopy,
+    CompleteMultipartUpload,
+    AbortMultipartUpload,
+    ListParts,
+}
+
 /// Parameters that turn a request into another operation; all others are ignored.
 const SUB_RESOURCES: &[&str] = &[
     "abac",
@@ -102,6 +155,25 @@ const SUB_RESOURCES: &[&str] = &[
     "versions",
     "website",
 ];
+
+/// What a request is about, and what it asks for.
+pub type Asked = S3Result<(Place, S3Result<Operation>)>;
+
+/// Reads both of a request.
+pub fn asked(method: &Method, target: &Target, host_bucket: Option<&str>, headers: &HeaderMap) -> Asked {
+    let place = place(target, host_bucket)?;
+    let operation = operation(method, &place, target, headers);
+    Ok((place, operation))
+}
+
+/// What it is called where it is counted.
+pub fn name(method: &Method, asked: &Asked) -> &'static str {
+    match asked {
+        Ok((_, Ok(operation))) => operation.name(),
+        _ if method == Method::OPTIONS => PREFLIGHT,
+        _ => UNKNOWN,
+    }
+}
 
 /// The bucket that a host names, where `domain` is set: `bucket.DOMAIN[:port]`.
 pub fn host_bucket(host: Option<&str>, domain: Option<&str>) -> Option<String> {

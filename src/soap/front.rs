@@ -16,9 +16,12 @@ use axum::response::Response;
 use axum::routing::any;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use tracing::Instrument;
 
 use super::{SoapSettings, wsdl};
 use crate::domain::limits;
+use crate::http::RequestId;
+use crate::telemetry::Answered;
 use crate::wire::soap::{Fault, Request, Version, envelope, media_type, write};
 
 /// Where the nine operations are served.
@@ -33,9 +36,23 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(if cfg!(test) { 1 } else 
 
 /// Where a request that was understood is taken to.
 pub(super) trait Dispatch: Clone + Send + Sync + 'static {
-    /// Does it. Goes on to its end even where the caller has hung up.
-    fn take(&self, request: Request, peer: Option<SocketAddr>) -> impl Future<Output = Reply> + Send;
+    /// Does it, and says what came of it. Goes on to its end even where the caller has hung up.
+    fn take(&self, request: Request, origin: Origin) -> impl Future<Output = (Reply, Answered)> + Send;
 }
+
+/// Where a call comes from, and what it is called in the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Origin {
+    /// The socket's address: what a header says of it counts for nothing.
+    pub(super) peer: Option<SocketAddr>,
+    /// `None` where it came through no listener.
+    pub(super) request_id: Option<RequestId>,
+}
+
+/// What comes of a request that names no operation.
+pub(super) const UNREAD: Answered = Answered { operation: "", outcome: FAULT, refused: true };
+/// What a Fault is counted as.
+pub(super) const FAULT: &str = "fault";
 
 /// What comes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +83,11 @@ async fn storage<D: Dispatch>(dispatch: D, settings: Arc<SoapSettings>, request:
         };
     }
     match *request.method() {
-        Method::POST => post(dispatch, request).await.unwrap_or_else(|refused| *refused),
+        Method::POST => {
+            let mut response = post(dispatch, request).await.unwrap_or_else(|refused| *refused);
+            response.extensions_mut().get_or_insert(UNREAD);
+            response
+        }
         Method::GET | Method::HEAD => not_allowed("POST"),
         _ => not_allowed("GET, HEAD, POST"),
     }
@@ -82,7 +103,10 @@ async fn alert(request: HttpRequest) -> Response {
 
 /// One call. The error is the answer too, boxed because it is large.
 async fn post<D: Dispatch>(dispatch: D, request: HttpRequest) -> Result<Response, Box<Response>> {
-    let peer = peer(&request);
+    let origin = Origin {
+        peer: request.extensions().get::<crate::http::Peer>().map(|peer| peer.0),
+        request_id: request.extensions().get::<RequestId>().copied(),
+    };
     let (head, body) = request.into_parts();
     let content_type =
         head.headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
@@ -113,18 +137,18 @@ async fn post<D: Dispatch>(dispatch: D, request: HttpRequest) -> Result<Response
     };
     let version = request.version;
     // A task of its own: a caller that hangs up must not leave a change without its line in the audit log.
-    let reply = tokio::spawn(async move { dispatch.take(request, peer).await }).await;
-    Ok(match reply {
-        Ok(Reply::Answer(text)) => xml(StatusCode::OK, version, text),
-        Ok(Reply::Fault(why)) => fault(version, &why),
-        Ok(Reply::Busy) => busy(),
-        Err(_) => fault(version, &Fault::server("the appliance failed")),
-    })
-}
-
-/// The caller's address, which is the socket's: what a header says of it counts for nothing.
-fn peer(request: &HttpRequest) -> Option<SocketAddr> {
-    request.extensions().get::<crate::http::Peer>().map(|peer| peer.0)
+    let work = async move { dispatch.take(request, origin).await };
+    let (reply, told) = match tokio::spawn(work.in_current_span()).await {
+        Ok(done) => done,
+        Err(_) => (Reply::Fault(Fault::server("the appliance failed")), UNREAD),
+    };
+    let mut response = match reply {
+        Reply::Answer(text) => xml(StatusCode::OK, version, text),
+        Reply::Fault(why) => fault(version, &why),
+        Reply::Busy => busy(),
+    };
+    response.extensions_mut().insert(told);
+    Ok(response)
 }
 
 const TOO_LARGE: &str = "a request has at most 1 MiB";

@@ -11,15 +11,18 @@ mod front;
 mod result;
 mod wsdl;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 
 use crate::engine::Engine;
+use crate::telemetry::{Answered, Words};
 use crate::wire::soap::Request;
 
 pub use courier::SoapCourier;
+
+/// What is counted of this plane.
+pub const WORDS: Words = Words { operations: calls::OPERATIONS, outcomes: calls::OUTCOMES };
 
 /// What the plane needs of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ struct EngineDispatch {
 }
 
 impl front::Dispatch for EngineDispatch {
-    async fn take(&self, request: Request, peer: Option<SocketAddr>) -> front::Reply {
-        calls::take(&self.engine, self.zone_minutes, request, peer).await
+    async fn take(&self, request: Request, origin: front::Origin) -> (front::Reply, Answered) {
+        calls::take(&self.engine, self.zone_minutes, request, origin).await
     }
 }

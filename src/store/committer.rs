@@ -110,8 +110,12 @@ impl Committer {
     }
 
     fn commit_one(&mut self, batch: Vec<Command>) -> Result<u64, StoreError> {
+        let (begun, changes) = (self.world.clock.ticking(), !batch.is_empty());
         let mut group = Group { after: self.seq, ..Group::default() };
         let done = self.commit_group(batch, &mut group);
+        if changes {
+            self.bells.commits.observe(self.world.clock.ticking().saturating_sub(begun));
+        }
         // Whoever waits is told that nothing was changed and nothing will be; what broke is in the log.
         let stopped = done.as_ref().err().map(|error| StoreError::Stopped(error.to_string()));
         for answer in group.answers {
@@ -146,7 +150,8 @@ impl Committer {
             reservation.keep(used);
         }
         let (overwrite, alerts, trash, closing) = (effects.overwrite, effects.alerts, effects.trash, effects.closing);
-        self.bells.witness.add(std::mem::take(&mut effects.gone), std::mem::take(&mut effects.raised));
+        let (gone, raised) = (std::mem::take(&mut effects.gone), std::mem::take(&mut effects.raised));
+        self.bells.witness.saw(gone, raised, effects.overwrites);
         self.catalog.publish(effects, std::mem::take(&mut group.holds));
         let bells = [
             (overwrite, &self.bells.overwrite),

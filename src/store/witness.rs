@@ -4,6 +4,7 @@
 //! It is memory and nothing else: the committer puts a commit's deletions in under one short lock, and the engine takes
 //! them out every minute. It has a bound; past it deletions are counted and not named. Absent: what is made of it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -28,6 +29,22 @@ pub enum WhyGone {
     Closed,
     /// Another file was uploaded under its name.
     Replaced,
+}
+
+impl WhyGone {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Overwrite, Self::Clear, Self::Asked, Self::Closed, Self::Replaced];
+
+    /// What it is called where it is kept and counted.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Overwrite => "overwrite",
+            Self::Clear => "clear",
+            Self::Asked => "asked",
+            Self::Closed => "closed",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 /// A file that is gone.
@@ -62,11 +79,38 @@ pub struct Witness {
     seen: Mutex<Seen>,
     /// Rung when there is much to take.
     pub bell: Notify,
+    /// Since the start, in the order of [`WhyGone::ALL`]: files and their bytes.
+    counted: [[AtomicU64; 2]; WhyGone::ALL.len()],
+    overwrites: AtomicU64,
 }
 
 impl Witness {
-    /// Adds what a commit did.
-    pub fn add(&self, mut gone: Vec<Gone>, mut raised: Vec<SubAccountId>) {
+    /// Counts what a commit did, for good, and adds it to what is to be taken.
+    pub fn saw(&self, gone: Vec<Gone>, raised: Vec<SubAccountId>, overwrites: u64) {
+        for one in &gone {
+            if let Some([files, bytes]) = self.counted.get(one.why as usize) {
+                files.fetch_add(1, Ordering::Relaxed);
+                bytes.fetch_add(one.size.get(), Ordering::Relaxed);
+            }
+        }
+        self.overwrites.fetch_add(overwrites, Ordering::Relaxed);
+        self.add(gone, raised);
+    }
+
+    /// Files that went for this reason since the start, and their bytes.
+    pub fn counted(&self, why: WhyGone) -> (u64, u64) {
+        let of = |at: usize| self.counted.get(why as usize).and_then(|pair| pair.get(at));
+        let number = |at| of(at).map_or(0, |counter| counter.load(Ordering::Relaxed));
+        (number(0), number(1))
+    }
+
+    /// Overwrites that came to their end since the start.
+    pub fn overwrites(&self) -> u64 {
+        self.overwrites.load(Ordering::Relaxed)
+    }
+
+    /// Adds to what is to be taken.
+    fn add(&self, mut gone: Vec<Gone>, mut raised: Vec<SubAccountId>) {
         if gone.is_empty() && raised.is_empty() {
             return;
         }
@@ -125,12 +169,17 @@ mod tests {
     #[test]
     fn what_is_seen_is_taken_once_and_past_the_bound_only_counted() {
         let witness = Witness::default();
-        witness.add(vec![gone(1)], vec![SubAccountId::new(1)]);
-        witness.add((0..600_000).map(|_| gone(2)).collect(), Vec::new());
+        witness.saw(vec![gone(1)], vec![SubAccountId::new(1)], 1);
+        witness.saw((0..600_000).map(|_| gone(2)).collect(), Vec::new(), 2);
         let seen = witness.take();
         assert_eq!((seen.gone.len(), seen.unnamed, seen.raised.len()), (GONE_MAX, 100_001, 1));
         assert!(witness.take().gone.is_empty());
         witness.put_back(seen);
         assert_eq!(witness.take().unnamed, 100_001);
+        assert_eq!(witness.counted(WhyGone::Overwrite), (600_001, 600_001), "once, whoever takes them how often");
+        assert_eq!((witness.counted(WhyGone::Clear), witness.overwrites()), ((0, 0), 3));
+        for (at, why) in WhyGone::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, at);
+        }
     }
 }

@@ -1,11 +1,13 @@
-//! Counters, as a struct that is passed: two servers in one process have two.
+//! All counters, as a struct that is passed: two servers in one process have two.
 
-use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::StatusCode;
+use super::plane::{Plane, Words};
+use super::process;
+use super::request_ids::RequestIds;
+use super::text::Text;
 
 /// All counters of one server.
 #[derive(Debug)]
@@ -22,240 +24,195 @@ pub struct Metrics {
     pub control: Arc<Plane>,
 }
 
-/// The counters of one plane.
-#[derive(Debug)]
-pub struct Plane {
-    name: &'static str,
-    answers: [AtomicU64; 5],
-    open: AtomicI64,
-    connections: AtomicU64,
-    accept_failures: AtomicU64,
-    handshake_failures: AtomicU64,
-    made_room: AtomicU64,
-    under_way: AtomicI64,
-}
-
-/// A request under way, counted until it is dropped.
-#[derive(Debug)]
-pub struct Busy(Arc<Plane>);
-
-/// An open connection, counted until it is dropped.
-#[derive(Debug)]
-pub struct Open(Arc<Plane>);
+/// What comes of an S3 request that is no error.
+pub const OK: &str = "ok";
 
 impl Default for Metrics {
     fn default() -> Self {
-        let plane = |name| {
-            Arc::new(Plane {
-                name,
-                answers: Default::default(),
-                open: AtomicI64::new(0),
-                connections: AtomicU64::new(0),
-                accept_failures: AtomicU64::new(0),
-                handshake_failures: AtomicU64::new(0),
-                made_room: AtomicU64::new(0),
-                under_way: AtomicI64::new(0),
-            })
-        };
-        Self {
-            s3: plane("s3"),
-            soap: plane("soap"),
-            portal: plane("portal"),
-            metrics: plane("metrics"),
-            control: plane("control"),
-        }
-    }
-}
-
-impl Plane {
-    /// `s3`, `soap`, `portal`, `metrics` or `control`.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Counts a connection until the value is dropped.
-    pub fn connection(self: &Arc<Self>) -> Open {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Open(Arc::clone(self))
-    }
-
-    /// Counts a request until the value is dropped.
-    pub fn request(self: &Arc<Self>) -> Busy {
-        self.under_way.fetch_add(1, Ordering::AcqRel);
-        Busy(Arc::clone(self))
-    }
-
-    /// Requests under way now, until the last byte of their answers.
-    pub fn under_way(&self) -> i64 {
-        self.under_way.load(Ordering::Acquire)
-    }
-
-    /// Connections that are open now.
-    pub fn open_now(&self) -> i64 {
-        self.open.load(Ordering::Relaxed)
-    }
-
-    /// Counts an answer by the class of its status.
-    pub fn answered(&self, status: StatusCode) {
-        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        if let Some(counter) = self.answers.get(class) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Counts a connection that could not be accepted.
-    pub fn accept_failed(&self) {
-        self.accept_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a connection that ended before TLS was agreed on.
-    pub fn handshake_failed(&self) {
-        self.handshake_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a quiet connection that was ended because another needed its place.
-    pub fn made_room(&self) {
-        self.made_room.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        Self::new([0; 8], Words::default(), Words::default())
     }
 }
 
 impl Metrics {
-    /// The Prometheus text format. `gauges` come from the engine, as name, help, labels and value;
-    /// samples of one name follow one another.
-    pub fn render(&self, gauges: Option<&[(&str, &str, String, f64)]>, uptime: Duration) -> String {
-        let planes = [&self.s3, &self.soap, &self.portal, &self.metrics, &self.control];
-        let mut out = String::with_capacity(4096);
-        head(&mut out, "kandian_http_requests_total", "counter", "Requests answered, by plane and class of status.");
-        for plane in planes {
-            for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&plane.answers) {
-                let labels = format!("plane=\"{}\",status=\"{class}\"", plane.name);
-                sample(&mut out, "kandian_http_requests_total", &labels, counter.load(Ordering::Relaxed));
+    /// Counters at zero, for the operations and outcomes of the two planes that have any. Requests are named from
+    /// `start` on, which is random.
+    pub fn new(start: [u8; 8], s3: Words, soap: Words) -> Self {
+        let ids = Arc::new(RequestIds::new(start));
+        let plane = |name, words| Plane::new(name, words, Arc::clone(&ids));
+        let none = Words::default();
+        Self {
+            s3: plane("s3", s3),
+            soap: plane("soap", soap),
+            portal: plane("portal", none),
+            metrics: plane("metrics", none),
+            control: plane("control", none),
+        }
+    }
+
+    /// The Prometheus text format; `more` adds what others count.
+    pub fn render(&self, uptime: Duration, more: impl FnOnce(&mut Text)) -> String {
+        let mut text = Text::default();
+        self.write_planes(&mut text);
+        self.write_operations(&mut text);
+        text.one("kandian_uptime_seconds", "Time since the start, seconds.", uptime.as_secs());
+        process::write(&mut text);
+        more(&mut text);
+        text.into_string()
+    }
+
+    fn planes(&self) -> [&Arc<Plane>; 5] {
+        [&self.s3, &self.soap, &self.portal, &self.metrics, &self.control]
+    }
+
+    fn write_planes(&self, text: &mut Text) {
+        let name = "kandian_http_requests_total";
+        text.head(name, "Requests answered, by plane and class of status.");
+        for plane in self.planes() {
+            for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(plane.by_class()) {
+                text.sample(name, &format!("plane=\"{}\",status=\"{class}\"", plane.name()), count);
             }
         }
-        of_each(&mut out, &planes, "kandian_http_connections", "gauge", "Open connections.", |plane| {
-            plane.open.load(Ordering::Relaxed)
-        });
-        of_each(&mut out, &planes, "kandian_http_connections_total", "counter", "Connections accepted.", |plane| {
-            plane.connections.load(Ordering::Relaxed)
-        });
-        of_each(
-            &mut out,
-            &planes,
-            "kandian_http_accept_failures_total",
-            "counter",
-            "Connections that could not be accepted.",
-            |plane| plane.accept_failures.load(Ordering::Relaxed),
-        );
-        of_each(
-            &mut out,
-            &planes,
-            "kandian_tls_handshake_failures_total",
-            "counter",
-            "Connections that ended before TLS was agreed on.",
-            |plane| plane.handshake_failures.load(Ordering::Relaxed),
-        );
-        of_each(
-            &mut out,
-            &planes,
-            "kandian_http_connections_made_room_total",
-            "counter",
-            "Quiet connections that were ended because others needed their places.",
-            |plane| plane.made_room.load(Ordering::Relaxed),
-        );
-        head(&mut out, "kandian_uptime_seconds", "gauge", "Seconds since the start.");
-        sample(&mut out, "kandian_uptime_seconds", "", uptime.as_secs());
-        if let Some(bytes) = resident_bytes() {
-            head(&mut out, "process_resident_memory_bytes", "gauge", "Resident memory.");
-            sample(&mut out, "process_resident_memory_bytes", "", bytes);
+        let name = "kandian_http_request_seconds";
+        let help = "From a request's last byte of head to its answer's head, by plane, seconds.";
+        text.typed(name, "histogram", help);
+        for plane in self.planes() {
+            plane.took.write(text, name, &format!("plane=\"{}\"", plane.name()));
         }
-        let mut last = "";
-        for (name, help, labels, value) in gauges.unwrap_or_default() {
-            if *name != last {
-                let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
-                head(&mut out, name, kind, help);
-                last = name;
+        type Of = fn(&Plane) -> i64;
+        let gauges: [(&str, &str, Of); 2] = [
+            ("kandian_http_connections", "Open connections, by plane.", |p| p.open.load(Ordering::Relaxed)),
+            (
+                "kandian_http_requests_under_way",
+                "Requests from their head to the last byte of their answer, by plane.",
+                |p| p.under_way.load(Ordering::Relaxed),
+            ),
+        ];
+        for (name, help, of) in gauges {
+            text.head(name, help);
+            self.planes().into_iter().for_each(|p| text.sample(name, &format!("plane=\"{}\"", p.name()), of(p)));
+        }
+        type Counted = fn(&Plane) -> u64;
+        let counters: [(&str, &str, Counted); 7] = [
+            ("kandian_http_connections_total", "Connections accepted, by plane.", |p| {
+                p.connections.load(Ordering::Relaxed)
+            }),
+            ("kandian_http_accept_failures_total", "Connections that could not be accepted, by plane.", |p| {
+                p.accept_failures.load(Ordering::Relaxed)
+            }),
+            (
+                "kandian_tls_handshake_failures_total",
+                "Connections that ended before TLS was agreed on, by plane.",
+                |p| p.handshake_failures.load(Ordering::Relaxed),
+            ),
+            (
+                "kandian_http_connections_made_room_total",
+                "Quiet connections that were ended because others needed their places, by plane.",
+                |p| p.made_room.load(Ordering::Relaxed),
+            ),
+            (
+                "kandian_http_requests_left_total",
+                "Requests whose client had left before the answer began, by plane.",
+                |p| p.left.load(Ordering::Relaxed),
+            ),
+            ("kandian_http_received_bytes_total", "Bytes of request bodies that came, by plane.", |p| {
+                p.received.load(Ordering::Relaxed)
+            }),
+            ("kandian_http_sent_bytes_total", "Bytes of answer bodies that went, by plane.", |p| {
+                p.sent.load(Ordering::Relaxed)
+            }),
+        ];
+        for (name, help, of) in counters {
+            text.head(name, help);
+            self.planes().into_iter().for_each(|p| text.sample(name, &format!("plane=\"{}\"", p.name()), of(p)));
+        }
+    }
+
+    fn write_operations(&self, text: &mut Text) {
+        let name = "kandian_s3_request_seconds";
+        let help = "From an S3 request's last byte of head to its answer's head, by operation, seconds: an upload's \
+                    time has its client's sending in it, a download's has not.";
+        text.typed(name, "histogram", help);
+        for (operation, took) in self.s3.by_operation() {
+            took.write(text, name, &format!("operation=\"{operation}\""));
+        }
+        let name = "kandian_s3_errors_total";
+        text.head(name, "S3 requests answered with an error, by S3's code.");
+        let mut by_code: Vec<(&str, u64)> = Vec::new();
+        for (_, code, count) in self.s3.by_outcome().filter(|(_, code, _)| *code != OK) {
+            match by_code.iter_mut().find(|(of, _)| *of == code) {
+                Some((_, sum)) => *sum += count,
+                None => by_code.push((code, count)),
             }
-            sample(&mut out, name, labels, value);
         }
-        out
+        for (code, count) in by_code {
+            text.sample(name, &format!("code=\"{code}\""), count);
+        }
+        let name = "kandian_soap_request_seconds";
+        text.typed(
+            name,
+            "histogram",
+            "From a SOAP call's last byte of head to its answer's head, by operation, seconds.",
+        );
+        for (operation, took) in self.soap.by_operation() {
+            took.write(text, name, &format!("operation=\"{operation}\""));
+        }
+        let name = "kandian_soap_results_total";
+        let help = "SOAP calls answered, by operation and Result: a number of section 7, fault, or busy (HTTP 503).";
+        text.head(name, help);
+        for (operation, result, count) in self.soap.by_outcome() {
+            text.sample(name, &format!("operation=\"{operation}\",result=\"{result}\""), count);
+        }
     }
-}
-
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-/// One number of each plane.
-fn of_each<V: std::fmt::Display>(
-    out: &mut String,
-    planes: &[&Arc<Plane>],
-    name: &str,
-    kind: &str,
-    help: &str,
-    value: impl Fn(&Plane) -> V,
-) {
-    head(out, name, kind, help);
-    for plane in planes {
-        sample(out, name, &format!("plane=\"{}\"", plane.name), value(plane));
-    }
-}
-
-fn sample(out: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ =
-        if labels.is_empty() { writeln!(out, "{name} {value}") } else { writeln!(out, "{name}{{{labels}}} {value}") };
-}
-
-/// A label's value, escaped.
-pub fn label(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
+    use super::super::plane::Answered;
     use super::*;
 
     #[test]
-    fn answers_and_connections_are_counted_by_plane() {
-        let metrics = Metrics::default();
-        metrics.s3.answered(StatusCode::OK);
-        metrics.s3.answered(StatusCode::FORBIDDEN);
-        metrics.soap.answered(StatusCode::SERVICE_UNAVAILABLE);
+    fn answers_connections_and_operations_are_counted() {
+        let s3 = Words { operations: &["PutObject", "GetObject"], outcomes: &["ok", "NoSuchKey"] };
+        let metrics = Metrics::new([0; 8], s3, Words { operations: &["QueryUserSpace"], outcomes: &["0", "1"] });
+        let told = |operation, outcome| Some(Answered { operation, outcome, refused: outcome != "ok" });
+        let mut asked = metrics.s3.asked();
+        asked.answer(StatusCode::OK, told("PutObject", "ok"));
+        metrics.s3.asked().answer(StatusCode::NOT_FOUND, told("GetObject", "NoSuchKey"));
+        metrics.s3.asked().answer(StatusCode::NOT_FOUND, told("Nonsense", "What"));
+        metrics.s3.asked().answer(StatusCode::BAD_REQUEST, None);
+        metrics.soap.asked().answer(StatusCode::SERVICE_UNAVAILABLE, told("QueryUserSpace", "1"));
+        drop(metrics.soap.asked());
         let open = metrics.s3.connection();
         drop(metrics.s3.connection());
-        let gauges = [("kandian_files", "Files.", String::new(), 7.0)];
-        let text = metrics.render(Some(&gauges), Duration::from_secs(5));
+        metrics.s3.received(7);
+        metrics.s3.sent(9);
+        let text = metrics.render(Duration::from_secs(5), |text| text.one("kandian_files", "Files.", 7));
         for line in [
             "kandian_http_requests_total{plane=\"s3\",status=\"2xx\"} 1",
-            "kandian_http_requests_total{plane=\"s3\",status=\"4xx\"} 1",
+            "kandian_http_requests_total{plane=\"s3\",status=\"4xx\"} 3",
             "kandian_http_requests_total{plane=\"soap\",status=\"5xx\"} 1",
+            "kandian_http_request_seconds_count{plane=\"s3\"} 4",
+            "kandian_http_requests_under_way{plane=\"s3\"} 1",
+            "kandian_http_requests_left_total{plane=\"soap\"} 1",
             "kandian_http_connections{plane=\"s3\"} 1",
             "kandian_http_connections_total{plane=\"s3\"} 2",
+            "kandian_http_received_bytes_total{plane=\"s3\"} 7",
+            "kandian_http_sent_bytes_total{plane=\"s3\"} 9",
+            "kandian_s3_request_seconds_count{operation=\"PutObject\"} 1",
+            "kandian_s3_request_seconds_count{operation=\"other\"} 1",
+            "kandian_s3_errors_total{code=\"NoSuchKey\"} 1",
+            "kandian_s3_errors_total{code=\"other\"} 1",
+            "kandian_soap_results_total{operation=\"QueryUserSpace\",result=\"1\"} 1",
+            "kandian_soap_results_total{operation=\"QueryUserSpace\",result=\"0\"} 0",
             "kandian_uptime_seconds 5",
             "kandian_files 7",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} in {text}");
         }
-        assert!(resident_bytes().is_some_and(|bytes| bytes > 100_000));
-        drop(open);
+        assert!(!text.contains("code=\"ok\""), "what went well is no error");
+        drop((open, asked));
+        assert_eq!(metrics.s3.open_now(), 0);
     }
 }

@@ -551,7 +551,7 @@ for name in (*EXTRA, "content-md5", "x-amz-date"):
 V2_AUTHS = {
     "the key of nobody": (lambda a, sub: a.replace(sub.ak, "AKIAIOSFODNN7EXAMPLE"), UNKNOWN),
     "the key of another camera": (lambda a, sub: a.replace(sub.ak, sub.other.ak), MISMATCH),
-    "another signature": (lambda a, sub: a[:-2] + ("A=" if a[-2] != "A" else "B="), MISMATCH),
+    "another signature": (lambda a, sub: a[:-2] + ("A=" if a[-2] != "A" else "E="), MISMATCH),
     "half a signature": (lambda a, sub: a[:-14], MISMATCH | ARGUMENT | INVALID),
     "no Base64": (lambda a, sub: a[:-5] + "*****", MISMATCH | ARGUMENT | INVALID),
     "hex": (lambda a, sub: a.rpartition(":")[0] + ":" + base64.b64decode(a.rpartition(":")[2]).hex(), MISMATCH | ARGUMENT | INVALID),

@@ -708,9 +708,9 @@ def aws_environment(ak, sk, extra=None):
 
 
 def tool(name):
-    """The path of a client: from the tests' own venv, else from the system."""
-    here = CACHE / "venv" / "bin" / name
-    found = str(here) if here.exists() else shutil.which(name)
+    """The path of a client: from the tests' own venv or tools, else from the system."""
+    ours = [CACHE / place / "bin" / name for place in ("venv", "tools")]
+    found = next((str(here) for here in ours if here.exists()), None) or shutil.which(name)
     assert found, f"{name} is not installed: run scripts/test, which installs it"
     return found
 

@@ -389,6 +389,65 @@ def test_set_takes_known_keys_only(tmp_path):
     assert json.loads(done.stdout)["s3"]["region"] == "moon-2"
 
 
+def test_what_differs_from_the_defaults_is_told(tmp_path):
+    done = config(tmp_path, "", "config", "diff")
+    assert (done.returncode, done.stdout) == (0, "all defaults\n")
+    text = '[s3]\nregion = "moon-1"\npublic_url = "http://store.example.cn"\n[storage]\nreserve = "5%"\n'
+    done = config(tmp_path, text, "config", "diff", "--json")
+    assert json.loads(done.stdout) == {
+        "differences": [
+            {"key": "s3.public_url", "default": None, "here": "http://store.example.cn"},
+            {"key": "s3.region", "default": "kandian", "here": "moon-1"},
+        ]
+    }
+    done = config(tmp_path, text, "config", "diff")
+    assert [line.split() for line in done.stdout.splitlines()[1:]] == [["s3.public_url", "not", "set", "http://store.example.cn"], ["s3.region", "kandian", "moon-1"]]
+    done = config(tmp_path, text, "config", "diff", "--running", "--data", str(tmp_path / "data"))
+    assert done.returncode == 1 and "the server is not running" in done.stderr
+
+
+def test_what_a_reload_would_do_is_told_and_not_done(new_server):
+    server = new_server(start=False)
+    file = server.home / "appliance.toml"
+    file.write_text('[s3]\nregion = "moon-1"\n')
+    server.start()
+    assert server.json("config", "diff", "--running") == {"would_apply": [], "needs_restart": []}
+    assert server.cli("config", "diff", "--running") == "the running server has what is written\n"
+    file.write_text('shutdown_grace = "7s"\n[s3]\nregion = "moon-2"\nclock_skew = "5m"\n')
+    pending = {
+        "would_apply": [
+            {"key": "s3.region", "running": "moon-1", "written": "moon-2"},
+            {"key": "s3.clock_skew", "running": "15m", "written": "5m"},
+        ],
+        "needs_restart": [{"key": "shutdown_grace", "running": "30s", "written": "7s"}],
+    }
+    for _ in range(2):
+        assert server.json("config", "diff", "--running") == pending, "to ask changes nothing"
+    report = server.json("config", "reload")
+    assert report == {"applied": ["s3.region", "s3.clock_skew"], "needs_restart": ["shutdown_grace"]}
+    pending["would_apply"] = []
+    assert server.json("config", "diff", "--running") == pending
+    file.write_text("[s3]\nregoin = 1\n")
+    done = server.run("config", "diff", "--running")
+    assert done.returncode == 1 and "did you mean s3.region?" in done.stderr
+
+
+def test_another_certificate_under_the_same_name_is_pending(new_server, tmp_path):
+    def make(name):
+        run = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", "30", "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
+        subprocess.run(run, check=True, capture_output=True, timeout=60)
+        (tmp_path / "key.pem").chmod(0o600)
+
+    make("one")
+    server = new_server(portal__tls__cert=tmp_path / "cert.pem", portal__tls__key=tmp_path / "key.pem")
+    assert server.json("config", "diff", "--running") == {"would_apply": [], "needs_restart": []}
+    make("two")
+    (change,) = server.json("config", "diff", "--running")["would_apply"]
+    assert change["key"] == "portal.tls" and change["running"] != change["written"]
+    assert server.json("config", "reload")["applied"] == ["portal.tls"]
+    assert server.json("config", "diff", "--running") == {"would_apply": [], "needs_restart": []}
+
+
 # --- damage ------------------------------------------------------------------------------------------------
 
 

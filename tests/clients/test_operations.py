@@ -56,6 +56,8 @@ int fdatasync(int fd) {
 class Machine:
     """A machine with a box on it: disks, a place for backups, and `systemctl`."""
 
+    blocks = BLOCKS
+
     def __init__(self):
         self.home = Path(tempfile.mkdtemp(prefix="kd-"))
         self.places = {"/var/lib/kandian": "v", "/disk1": "1", "/disk2": "2", "/backup": "b", "/rescued": "r"}
@@ -76,6 +78,7 @@ class Machine:
             "offline = []\n"
             "salvage = false\n"
             "read_only = []\n"
+            'scrub_rate = "20MB"\n'
             "[space]\n"
             f"bytes_per_gb = {MIB}\n"
             + "".join(f'[{plane}]\nlisten = "127.0.0.1:0"\n' for plane in ["s3", "soap", "portal", "metrics"])
@@ -96,7 +99,7 @@ class Machine:
 
     def page(self, name, codes=None):
         """Runs a block of the page, line by line; gives what the last line printed, and keeps what each did."""
-        lines = enumerate(BLOCKS[name].strip().splitlines())
+        lines = enumerate(self.blocks[name].strip().splitlines())
         self.printed = [self.shell(self.here(line), (codes or {}).get(number, 0)) for number, line in lines]
         return self.printed[-1]
 
@@ -320,6 +323,19 @@ def test_rot_is_found_and_deleted(machine):
     assert "the first sector had rotted and was written anew" in machine.printed[0]
     del machine.files["clip 3"]
     machine.all_there()
+
+
+def test_a_scrub_that_is_too_slow_is_made_faster(machine):
+    machine.fill()
+    assert "storage.scrub_rate" in machine.page("scrub-overdue")
+
+
+def test_what_is_refused_slow_and_stuck_is_looked_at(machine):
+    machine.fill()
+    assert code_of(lambda: boto(f"http://{machine.listen()['s3']}", machine.camera["ak"], "0" * 40).list_buckets())[1] == 403
+    assert "SignatureDoesNotMatch" in machine.page("requests-fail")
+    machine.page("alerts-stuck")
+    machine.page("slow")
 
 
 def test_a_lost_index_is_made_anew(machine):

@@ -46,7 +46,14 @@ impl Shop {
         world.disk.create_dir_all(&config.storage.data_dir).unwrap();
         let engine = Engine::open(world, &config, PublicUrls::default(), Arc::new(Nobody)).unwrap();
         let urls = Arc::new(|| Urls { s3: "http://s3".to_owned(), soap: "http://soap".to_owned() });
-        let control = Control { engine: engine.clone(), urls, reload: None, certificates: Arc::new(Vec::new) };
+        let control = Control {
+            engine: engine.clone(),
+            urls,
+            reload: None,
+            pending: None,
+            metrics: None,
+            certificates: Arc::new(Vec::new),
+        };
         let shop = Self { engine, socket: router(control.clone()), portal: portal_router(control) };
         for name in ["gd", "js"] {
             let (name, space) = (name.parse().unwrap(), Gigabytes::new(10).unwrap());

@@ -26,16 +26,6 @@ pub(super) struct Packed {
     pub files: String,
 }
 
-fn word(why: WhyGone) -> &'static str {
-    match why {
-        WhyGone::Overwrite => "overwrite",
-        WhyGone::Clear => "clear",
-        WhyGone::Asked => "asked",
-        WhyGone::Closed => "closed",
-        WhyGone::Replaced => "replaced",
-    }
-}
-
 /// What went, in batches.
 pub(super) fn batches(gone: &[Gone], bucket_name: impl Fn(&Gone) -> String) -> Vec<Packed> {
     type Together = (SubAccountId, BucketId, WhyGone, Option<Arc<str>>);
@@ -55,7 +45,7 @@ pub(super) fn batches(gone: &[Gone], bucket_name: impl Fn(&Gone) -> String) -> V
             let packed = pack(from_ms, some);
             let row = GoneRow {
                 bucket: name.clone(),
-                why: word(why).to_owned(),
+                why: why.word().to_owned(),
                 by: by.as_deref().map(str::to_owned),
                 from_ms,
                 files: some.len() as u64,

@@ -46,7 +46,7 @@ pub struct Growth {
 
 impl Engine {
     /// Bytes used by account; under 0 by all of them.
-    pub(super) fn used_by_account(&self) -> BTreeMap<u64, u64> {
+    pub(in crate::engine) fn used_by_account(&self) -> BTreeMap<u64, u64> {
         let catalog = self.inner.store.catalog.read();
         let mut used: BTreeMap<u64, u64> = catalog.accounts.keys().map(|id| (id.get(), 0)).collect();
         let mut all = 0_u64;

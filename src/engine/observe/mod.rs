@@ -43,6 +43,7 @@ pub use self::why_gone::{GoneBatch, GoneFile, GoneFound, GoneQuery, ThereFile};
 
 pub(super) use self::rows::NameRow as Named;
 use self::rows::{CameraRow, NameRow, RefusalRow, hour_of};
+use super::numbers::Tallies;
 use super::types::Who;
 use super::{Caller, Engine, Result};
 use crate::books::Books;
@@ -101,6 +102,8 @@ pub(super) struct Observe {
     marked: Mutex<Option<u64>>,
     /// What had come when it was written down last, the newest at the end.
     recent: Mutex<std::collections::VecDeque<Came>>,
+    /// What happened since the start, for monitoring.
+    pub(super) tallies: Tallies,
 }
 
 /// What came in since the start, up to a moment.
@@ -155,6 +158,8 @@ impl Observe {
             (true, _) => 2,
             (false, slot) => usize::from(slot != index_rows::slot(crate::domain::Media::Recording)),
         };
+        Tallies::add(&self.tallies.files[kind], 1);
+        Tallies::add(&self.tallies.bytes_in, bytes);
         match kind {
             0 => counters.recordings += 1,
             1 => counters.pictures += 1,
@@ -169,6 +174,7 @@ impl Observe {
     pub(super) fn part_stored(&self, owner: SubAccountId, bytes: u64, now: Timestamp) {
         let mut part = self.part(owner);
         part.entry(owner).or_default().counters(now).bytes_in += bytes;
+        Tallies::add(&self.tallies.bytes_in, bytes);
     }
 
     /// A file, or a part of it, was read.
@@ -177,6 +183,8 @@ impl Observe {
         let counters = part.entry(owner).or_default().counters(now);
         counters.downloads += 1;
         counters.bytes_out += bytes;
+        Tallies::add(&self.tallies.downloads, 1);
+        Tallies::add(&self.tallies.bytes_out, bytes);
     }
 
     /// An alert came to its end.
@@ -184,8 +192,14 @@ impl Observe {
         let mut part = self.part(owner);
         let counters = part.entry(owner).or_default().counters(now);
         match end {
-            AlertEnd::Delivered => counters.alerts_delivered += 1,
-            AlertEnd::GivenUp => counters.alerts_given_up += 1,
+            AlertEnd::Delivered => {
+                counters.alerts_delivered += 1;
+                Tallies::add(&self.tallies.alerts_delivered, 1);
+            }
+            AlertEnd::GivenUp => {
+                counters.alerts_given_up += 1;
+                Tallies::add(&self.tallies.alerts_given_up, 1);
+            }
         }
     }
 }
@@ -245,13 +259,14 @@ impl Engine {
     }
 
     /// A request was refused on the S3 plane; `cause` is S3's code. `ak` is what the request claims: it need not have
-    /// been believed.
-    pub fn refused(&self, ak: Option<&str>, cause: &'static str) {
+    /// been believed. Gives whether there is such a key.
+    pub fn refused(&self, ak: Option<&str>, cause: &'static str) -> bool {
         use crate::store::catalog::KeyOwner;
-        let owner = ak.and_then(|ak| match self.inner.store.catalog.read().keys.get(ak) {
-            Some(KeyOwner::Camera(id)) => Some(*id),
-            Some(KeyOwner::Administrator(_)) | None => None,
-        });
+        let (owner, known) = match ak.and_then(|ak| self.inner.store.catalog.read().keys.get(ak).copied()) {
+            Some(KeyOwner::Camera(id)) => (Some(id), true),
+            Some(KeyOwner::Administrator(_)) => (None, true),
+            None => (None, false),
+        };
         let now = self.now();
         let owner = owner.unwrap_or(NOBODY);
         let mut part = self.inner.observe.part(owner);
@@ -262,6 +277,7 @@ impl Engine {
             camera.row.last_refusal = Some(RefusalRow { at_ms: now.millis(), cause: cause.to_owned() });
             camera.dirty = true;
         }
+        known
     }
 
     /// The word for a caller in what is kept of its deeds.

@@ -102,7 +102,7 @@ impl Rig {
             },
             zone_minutes: 480,
             shutdown_grace: Duration::from_secs(5),
-            log: Log { level: "info".to_owned(), json: false },
+            log: Log { level: "info".to_owned(), json: false, file: None, file_size: 0, file_keep: 0 },
         };
         Self { world, disk, clock, config }
     }

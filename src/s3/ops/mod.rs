@@ -44,14 +44,19 @@ struct Call<'a> {
 /// # Errors
 /// In S3's order: malformed, unknown key, time, signature, access, bucket, sub-resource, headers,
 /// quota, body.
-pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Result<Response<Body>> {
-    let place = route::place(&head.target, head.host_bucket.as_deref())?;
+pub async fn serve(
+    plane: &Plane,
+    head: &Head,
+    asked: route::Asked,
+    incoming: &mut Incoming,
+) -> S3Result<Response<Body>> {
+    let (place, operation) = asked?;
     if head.method == http::Method::OPTIONS {
         // A preflight is never signed.
         return cors::preflight(&head.headers);
     }
     if let Place::Bucket(bucket) = &place
-        && let Ok(Operation::PostObject) = route::operation(&head.method, &place, &head.target, &head.headers)
+        && let Ok(Operation::PostObject) = operation
     {
         // Its signature is inside.
         return post::post(plane, head, bucket, incoming).await;
@@ -61,7 +66,7 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
     let access_key = signed.verified.access_key().as_str().to_owned();
     let (bucket, key) = match &place {
         Place::Service => {
-            return match route::operation(&head.method, &place, &head.target, &head.headers)? {
+            return match operation? {
                 Operation::ListBuckets => bucket::list_all(plane, &caller, &access_key, &head.target),
                 _ => Err(S3Error::not_implemented("this request of the service")),
             };
@@ -69,7 +74,6 @@ pub async fn serve(plane: &Plane, head: &Head, incoming: &mut Incoming) -> S3Res
         Place::Bucket(bucket) => (bucket, None),
         Place::Object(bucket, key) => (bucket, Some(key)),
     };
-    let operation = route::operation(&head.method, &place, &head.target, &head.headers);
     if matches!(operation, Ok(Operation::CreateBucket)) {
         return bucket::create(plane, head, &caller, bucket, signed.payload, incoming).await;
     }

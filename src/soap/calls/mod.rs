@@ -11,12 +11,13 @@ mod search_sub_account_files;
 mod set_sub_account_space_policy;
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use super::front::Reply;
+use super::front::{FAULT, Origin, Reply, UNREAD};
 use super::result::{Told, told};
 use crate::domain::Gigabytes;
 use crate::engine::{self, AuditEntry, Engine, Error};
+use crate::telemetry::Answered;
 use crate::wire::soap::{BadField, Fault, Fields, Request, STORAGE_NAMESPACE, Value, Version, write};
 
 /// What the platform can ask for. Section 7.
@@ -62,12 +63,12 @@ pub(super) trait Call: Sized + Send + Sync {
 }
 
 /// Takes one request to its operation.
-pub(super) async fn take(engine: &Engine, zone_minutes: i32, request: Request, peer: Option<SocketAddr>) -> Reply {
+pub(super) async fn take(engine: &Engine, zone_minutes: i32, request: Request, origin: Origin) -> (Reply, Answered) {
     let Some(operation) = Operation::named(&request.operation) else {
-        return Reply::Fault(Fault::client("there is no such operation"));
+        return (Reply::Fault(Fault::client("there is no such operation")), UNREAD);
     };
-    let context = Context { engine, zone_minutes, peer };
-    match operation {
+    let context = Context { engine, zone_minutes, origin };
+    let (reply, word) = match operation {
         Operation::QueryUserSpace => context.call::<query_user_space::QueryUserSpace>(&request).await,
         Operation::OpenSubAccount => context.call::<open_sub_account::OpenSubAccount>(&request).await,
         Operation::CloseSubAccount => context.call::<close_sub_account::CloseSubAccount>(&request).await,
@@ -87,30 +88,42 @@ pub(super) async fn take(engine: &Engine, zone_minutes: i32, request: Request, p
         Operation::ClearSubAccountFiles => {
             context.call::<clear_sub_account_files::ClearSubAccountFiles>(&request).await
         }
-    }
+    };
+    let outcome = match &reply {
+        Reply::Answer(_) => OUTCOMES.iter().find(|number| **number == word).copied().unwrap_or_default(),
+        Reply::Fault(_) => FAULT,
+        Reply::Busy => BUSY,
+    };
+    (reply, Answered { operation: operation.name(), outcome, refused: outcome != "0" })
 }
+
+/// What HTTP 503 is counted as.
+const BUSY: &str = "busy";
+/// What can come of a call: the Results of section 7, and what is none.
+pub(super) const OUTCOMES: &[&str] = &["0", "1", "2", "3", "4", "5", "6", FAULT, BUSY];
 
 struct Context<'a> {
     engine: &'a Engine,
     zone_minutes: i32,
-    peer: Option<SocketAddr>,
+    origin: Origin,
 }
 
 impl Context<'_> {
-    async fn call<C: Call>(self, request: &Request) -> Reply {
+    /// Does it; the word is that of the audit log.
+    async fn call<C: Call>(self, request: &Request) -> (Reply, String) {
         let call = match C::read(&request.fields, self.zone_minutes) {
             Ok(call) => call,
             Err(bad) => {
-                self.audit::<C>(request, String::new(), "fault".to_owned());
-                return Reply::Fault(Fault::client(bad.to_string()));
+                self.audit::<C>(request, String::new(), FAULT.to_owned());
+                return (Reply::Fault(Fault::client(bad.to_string())), FAULT.to_owned());
             }
         };
-        let outcome = call.run(self.engine, self.peer.map(|peer| peer.ip())).await;
+        let outcome = call.run(self.engine, self.origin.peer.map(|peer| peer.ip())).await;
         let target = call.target(outcome.as_ref().ok());
-        let request_id = || self.engine.request_id();
+        let request_id = || self.origin.request_id.map_or_else(|| self.engine.request_id(), |id| id.to_string());
         let (reply, word) = words::<C>(request.version, outcome, self.zone_minutes, request_id);
-        self.audit::<C>(request, target, word);
-        reply
+        self.audit::<C>(request, target, word.clone());
+        (reply, word)
     }
 
     /// A line of the audit log. What no account and no key is known by is left out: a platform that
@@ -122,7 +135,7 @@ impl Context<'_> {
         let target = if unverified { "-".to_owned() } else { target };
         self.engine.audit(AuditEntry {
             who: who.to_owned(),
-            from: self.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string()),
+            from: self.origin.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string()),
             what: C::OPERATION.name().to_owned(),
             target,
             outcome,
@@ -174,6 +187,17 @@ fn gigabytes(fields: &Fields, name: &'static str) -> Result<Gigabytes, BadField>
 fn gb(space: Option<Gigabytes>) -> Value {
     Value::Int(space.map_or(0, |space| i64::from(space.get())))
 }
+
+/// Names of all operations.
+pub(super) const OPERATIONS: &[&str] = &{
+    let mut names = [""; Operation::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Operation::ALL[at].name();
+        at += 1;
+    }
+    names
+};
 
 // === impl Operation ===
 

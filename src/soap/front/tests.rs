@@ -9,14 +9,16 @@ use super::*;
 struct Echo;
 
 impl Dispatch for Echo {
-    async fn take(&self, request: Request, _peer: Option<std::net::SocketAddr>) -> Reply {
+    async fn take(&self, request: Request, _origin: Origin) -> (Reply, Answered) {
         match request.operation.as_str() {
-            "Busy" => Reply::Busy,
-            "Broken" => Reply::Fault(Fault::server("the appliance failed")),
-            name => Reply::Answer(format!("<did>{name}</did>")),
+            "Busy" => (Reply::Busy, UNREAD),
+            "Broken" => (Reply::Fault(Fault::server("the appliance failed")), UNREAD),
+            name => (Reply::Answer(format!("<did>{name}</did>")), DONE),
         }
     }
 }
+
+const DONE: Answered = Answered { operation: "Do", outcome: "0", refused: false };
 
 const SOAP11: &str = "http://schemas.xmlsoap.org/soap/envelope/";
 const SOAP12: &str = "http://www.w3.org/2003/05/soap-envelope";
@@ -85,6 +87,15 @@ async fn faults_have_the_status_of_their_version() {
         post_bytes(&[("content-type", "application/soap+xml")], envelope_of("urn:soap", "Do").into_bytes()).await;
     assert_eq!(response.status(), 500);
     assert!(text(response).await.contains("soap:VersionMismatch"));
+}
+
+#[tokio::test]
+async fn every_call_says_what_came_of_it_and_a_contract_is_no_call() {
+    let told = |response: &Response| response.extensions().get::<Answered>().copied();
+    assert_eq!(told(&post_bytes(&[], envelope_of(SOAP11, "Do").into_bytes()).await), Some(DONE));
+    assert_eq!(told(&post_bytes(&[], b"{}".to_vec()).await), Some(UNREAD));
+    assert_eq!(told(&post_bytes(&[("content-encoding", "br")], Vec::new()).await), Some(UNREAD));
+    assert_eq!(told(&ask("GET", "/services/AlertCallback?wsdl", &[("host", "a")], Body::empty()).await), None);
 }
 
 #[tokio::test]

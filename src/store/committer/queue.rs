@@ -170,6 +170,8 @@ pub struct Bells {
     pub acknowledged: AtomicU64,
     /// When the index was last made durable, ms since 1970; 0 while it was not since the start.
     pub checkpointed: std::sync::atomic::AtomicI64,
+    /// How long groups took to be durable.
+    pub commits: crate::telemetry::Histogram,
 }
 
 /// The committer's queue, for everybody else.

@@ -54,6 +54,8 @@ pub struct Effects {
     pub gone: Vec<Gone>,
     /// Whose alerts were raised.
     pub raised: Vec<SubAccountId>,
+    /// Overwrites that came to their end.
+    pub overwrites: u64,
 }
 
 /// What a rebuild knows beforehand from the journal's snapshot.
@@ -691,6 +693,7 @@ impl<'t> Apply<'t> {
             }
             if running && stats.sweep_left == 0 {
                 stats.overwrites += 1;
+                self.effects.overwrites += 1;
             }
         }
         self.evaluate(sub_account, Turn { stuck, lowered: freed > 0, ..Turn::default() })

@@ -62,6 +62,18 @@ pub(super) fn request_hash(
     signed: &[String],
     payload: &str,
 ) -> [u8; 32] {
+    sha256(&request_text(method, path, query, headers, signed, payload))
+}
+
+/// A canonical request.
+pub(super) fn request_text(
+    method: &str,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+    signed: &[String],
+    payload: &str,
+) -> Vec<u8> {
     let mut text = Vec::with_capacity(512);
     for line in [method, path, query] {
         text.extend_from_slice(line.as_bytes());
@@ -82,7 +94,7 @@ pub(super) fn request_hash(
     }
     text.push(b'\n');
     text.extend_from_slice(payload.as_bytes());
-    sha256(&text)
+    text
 }
 
 /// Date, region, service and terminator of a credential.
@@ -111,6 +123,10 @@ impl Scope {
 
 /// The signature of a canonical request.
 pub(super) fn signature(key: &[u8; 32], date: &str, scope: &str, request_hash: &[u8; 32]) -> [u8; 32] {
-    let text = ["AWS4-HMAC-SHA256\n", date, "\n", scope, "\n", &hex::encode(request_hash)].concat();
-    hmac_sha256(key, text.as_bytes())
+    hmac_sha256(key, string_to_sign(date, scope, request_hash).as_bytes())
+}
+
+/// What a signature is made of.
+pub(super) fn string_to_sign(date: &str, scope: &str, request_hash: &[u8; 32]) -> String {
+    ["AWS4-HMAC-SHA256\n", date, "\n", scope, "\n", &hex::encode(request_hash)].concat()
 }

@@ -6,6 +6,7 @@
 
 mod canonical;
 pub mod chunked;
+mod explain;
 mod key;
 pub mod payload;
 mod post;
@@ -22,6 +23,7 @@ use http::{HeaderMap, HeaderName, Method};
 
 use crate::domain::{AccessKey, Timestamp};
 
+pub use explain::{Explanation, Hints, Signable};
 pub use key::Key;
 pub use payload::Payload;
 pub use post::FormClaim;

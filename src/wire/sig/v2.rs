@@ -64,9 +64,9 @@ const SUB_RESOURCES: [&str; 42] = [
 
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
-    signature: Vec<u8>,
+    pub(super) signature: Vec<u8>,
     /// Of a presigned URL: the second after which it is dead, and as it was written.
-    expires: Option<(Timestamp, String)>,
+    pub(super) expires: Option<(Timestamp, String)>,
 }
 
 pub(super) fn read_signature(text: &str) -> Result<Vec<u8>, SigError> {
@@ -178,7 +178,7 @@ fn declared_payload(headers: &HeaderMap) -> Result<Payload, SigError> {
 }
 
 /// Parameters that botocore moved from the headers into the query of a presigned URL.
-fn is_hoisted(name: &str) -> bool {
+pub(super) fn is_hoisted(name: &str) -> bool {
     name.len() > 6 && name.get(..6).is_some_and(|p| p.eq_ignore_ascii_case("x-amz-"))
         || name.eq_ignore_ascii_case("content-type")
         || name.eq_ignore_ascii_case("content-md5")
@@ -186,7 +186,7 @@ fn is_hoisted(name: &str) -> bool {
 
 /// The resources that clients sign for one and the same request: the path as sent; with `/` behind
 /// a bare bucket (OOS); with its escapes undone (OOS).
-fn resources(target: &Target, host_bucket: Option<&str>) -> Vec<String> {
+pub(super) fn resources(target: &Target, host_bucket: Option<&str>) -> Vec<String> {
     let prefix = host_bucket.map_or(String::new(), |bucket| format!("/{bucket}"));
     let query = sub_resources(target);
     let raw = target.raw_path();
@@ -214,7 +214,7 @@ fn looks_escaped(path: &str) -> bool {
 }
 
 /// `?name[=value]&…` of the parameters that belong to the resource, sorted; values decoded.
-fn sub_resources(target: &Target) -> String {
+pub(super) fn sub_resources(target: &Target) -> String {
     let mut found: Vec<_> = target.params().iter().filter(|p| SUB_RESOURCES.contains(&p.name.as_str())).collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     let mut out = String::new();

@@ -22,14 +22,14 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
 #[derive(Clone, Debug)]
 pub(super) struct Claim {
-    scope: Scope,
-    signed_headers: Vec<String>,
-    signature: [u8; 32],
-    date: Timestamp,
+    pub(super) scope: Scope,
+    pub(super) signed_headers: Vec<String>,
+    pub(super) signature: [u8; 32],
+    pub(super) date: Timestamp,
     /// Of a presigned URL.
-    expires: Option<Duration>,
-    payload_text: String,
-    payload: Declared,
+    pub(super) expires: Option<Duration>,
+    pub(super) payload_text: String,
+    pub(super) payload: Declared,
 }
 
 fn malformed(why: impl Into<std::borrow::Cow<'static, str>>) -> SigError {
@@ -221,14 +221,7 @@ impl Claim {
         let key = secret.signing(&self.scope);
         let date = s3_time::basic(self.date);
         let scope = self.scope.text();
-        let query = canonical::query(
-            request
-                .target
-                .params()
-                .iter()
-                .filter(|p| !(self.presigned() && p.name == "X-Amz-Signature"))
-                .map(|p| (p.name.as_str(), p.value.as_str())),
-        );
+        let query = self.query(request);
         let mut paths = vec![canonical::encode_path(request.target.decoded_path())];
         // Some clients sign what they send, whatever of it they escaped; it decodes to the same key.
         if paths.iter().all(|path| path != request.target.raw_path()) {
@@ -248,6 +241,12 @@ impl Claim {
             }
         }
         Err(SigError::mismatch())
+    }
+
+    /// The canonical query of a request.
+    pub(super) fn query(&self, request: &Request<'_>) -> String {
+        let signed = request.target.params().iter().filter(|p| !(self.presigned() && p.name == "X-Amz-Signature"));
+        canonical::query(signed.map(|p| (p.name.as_str(), p.value.as_str())))
     }
 
     /// Every `x-amz-*` header that came must be signed: an unsigned `x-amz-copy-source` on a
