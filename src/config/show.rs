@@ -243,6 +243,6 @@ mod tests {
         assert_eq!(parse(&Written { file, ..Written::default() }), Ok(config.clone()), "{}", to_toml(&config));
         assert_eq!(to_json(&config)["s3"]["public_url"], "http://a:1");
         assert_eq!(to_json(&Config::default())["s3"]["domain"], Value::Null);
-        assert_eq!(changed(&Config::default(), &config).len(), 11);
+        assert_eq!(changed(&Config::default(), &config).len(), 13);
     }
 }

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::Engine;
 
@@ -66,9 +67,11 @@ impl<T: Send + 'static> Drop for Surviving<T> {
         // First said, then gone on with: the work may ask at once.
         self.abandoned.0.store(true, Ordering::Release);
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(self.tasks.track_future(async move {
+            // What it writes into the log is about the same request still.
+            let work = async move {
                 work.await;
-            }));
+            };
+            runtime.spawn(self.tasks.track_future(work.in_current_span()));
         }
     }
 }

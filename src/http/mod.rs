@@ -1,5 +1,6 @@
 //! Listeners, limits and drain: what stands between a socket and a plane's router.
 
+mod answer;
 mod cookie;
 mod head;
 mod io;

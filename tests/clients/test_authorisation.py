@@ -191,5 +191,7 @@ def test_what_is_monitored_tells_no_secret_and_no_configuration(world):
             assert error.code == 404
             continue
         no_secret_in(path, text)
-        for told in (victim.ak, victim.account.name, victim.record, os.environ["PATH"], "storage.volumes", "appliance.toml"):
+        for told in (victim.ak, victim.record, victim.picture, os.environ["PATH"], "storage.volumes", "appliance.toml"):
             assert told.encode() not in text, (path, told)
+        # Space is told by account, in /metrics alone.
+        assert (victim.account.name.encode() in text) == (path == "/metrics"), path

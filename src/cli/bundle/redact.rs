@@ -22,7 +22,7 @@ impl Pseudonyms {
     pub fn add(&mut self, kind: &str, name: &str) {
         // Inside JSON it may stand escaped.
         let escaped = serde_json::Value::from(name).to_string();
-        let escaped = escaped.trim_matches('"').to_owned();
+        let escaped = escaped.get(1..escaped.len() - 1).unwrap_or_default().to_owned();
         if name.trim().is_empty() || self.has(name) {
             return;
         }
