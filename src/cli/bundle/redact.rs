@@ -129,14 +129,16 @@ fn address_at(text: &str) -> Option<(usize, IpAddr)> {
         let plain = address.is_loopback() || address.is_unspecified();
         return (!plain).then_some((four.len(), address.into()));
     }
-    let six = &text[..len(|b| b.is_ascii_hexdigit() || b == b':')];
+    // A listener for both kinds sees `::ffff:10.1.2.3`.
+    let six = text[..len(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.')].trim_end_matches('.');
+    let six = if six.ends_with("::") { six } else { six.trim_end_matches(':') };
     if six.matches(':').count() < 2 {
         return None;
     }
     // A time of the day is none: 09:12:13.
-    let address = six.parse::<Ipv6Addr>().ok()?;
+    let address = six.parse::<Ipv6Addr>().ok()?.to_canonical();
     let plain = address.is_loopback() || address.is_unspecified();
-    (!plain).then_some((six.len(), address.into()))
+    (!plain).then_some((six.len(), address))
 }
 
 #[cfg(test)]
@@ -169,6 +171,7 @@ mod tests {
             ("from 10.1.2.3:4711, 10.1.2.4 and 10.1.2.3", "from address-1:4711, address-2 and address-1"),
             ("[2001:db8::7]:80 127.0.0.1:9 0.0.0.0 ::1", "[address-3]:80 127.0.0.1:9 0.0.0.0 ::1"),
             ("kandian::world::ballast: engine::a", "kandian::world::ballast: engine::account-3"),
+            ("[::ffff:10.1.2.3]:80 [::ffff:127.0.0.1]:80", "[address-1]:80 [::ffff:127.0.0.1]:80"),
             ("at 09:12:13 version 1.2.3", "at 09:12:13 version 1.2.3"),
         ] {
             assert_eq!(names.apply(text), wanted);
