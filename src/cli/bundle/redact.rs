@@ -60,7 +60,7 @@ impl Pseudonyms {
         let mut before = ' ';
         while let Some(first) = rest.chars().next() {
             let begins = !is_letter(before) || !is_letter(first);
-            let taken = if begins { self.name_at(rest, &mut out) } else { 0 };
+            let taken = if begins { self.name_at(rest, before, &mut out) } else { 0 };
             let taken = if taken > 0 {
                 taken
             } else {
@@ -74,7 +74,7 @@ impl Pseudonyms {
     }
 
     /// Puts what stands for the name that `rest` begins with behind `out`; its bytes, 0 where there is none.
-    fn name_at(&mut self, rest: &str, out: &mut String) -> usize {
+    fn name_at(&mut self, rest: &str, before: char, out: &mut String) -> usize {
         let first = rest.chars().next().unwrap_or_default();
         for (name, pseudonym) in self.phrases.get(&first).into_iter().flatten() {
             let ends = |behind: &str| {
@@ -86,7 +86,10 @@ impl Pseudonyms {
                 return name.len();
             }
         }
-        if let Some((bytes, address)) = address_at(rest) {
+        if let Some((bytes, address)) = address_at(rest).filter(|(bytes, _)| {
+            // `world::ballast` is none, although `::ba` could be one.
+            !is_letter(before) && !rest[*bytes..].starts_with(is_letter)
+        }) {
             let next = self.addresses.len() + 1;
             let pseudonym = self.addresses.entry(address).or_insert_with(|| format!("address-{next}"));
             out.push_str(pseudonym);
@@ -126,14 +129,16 @@ fn address_at(text: &str) -> Option<(usize, IpAddr)> {
         let plain = address.is_loopback() || address.is_unspecified();
         return (!plain).then_some((four.len(), address.into()));
     }
-    let six = &text[..len(|b| b.is_ascii_hexdigit() || b == b':')];
+    // A listener for both kinds sees `::ffff:10.1.2.3`.
+    let six = text[..len(|b| b.is_ascii_hexdigit() || b == b':' || b == b'.')].trim_end_matches('.');
+    let six = if six.ends_with("::") { six } else { six.trim_end_matches(':') };
     if six.matches(':').count() < 2 {
         return None;
     }
     // A time of the day is none: 09:12:13.
-    let address = six.parse::<Ipv6Addr>().ok()?;
+    let address = six.parse::<Ipv6Addr>().ok()?.to_canonical();
     let plain = address.is_loopback() || address.is_unspecified();
-    (!plain).then_some((six.len(), address.into()))
+    (!plain).then_some((six.len(), address))
 }
 
 #[cfg(test)]
@@ -165,6 +170,8 @@ mod tests {
             ("http://store.example.cn:9000/", "http://host-1:9000/"),
             ("from 10.1.2.3:4711, 10.1.2.4 and 10.1.2.3", "from address-1:4711, address-2 and address-1"),
             ("[2001:db8::7]:80 127.0.0.1:9 0.0.0.0 ::1", "[address-3]:80 127.0.0.1:9 0.0.0.0 ::1"),
+            ("kandian::world::ballast: engine::a", "kandian::world::ballast: engine::account-3"),
+            ("[::ffff:10.1.2.3]:80 [::ffff:127.0.0.1]:80", "[address-1]:80 [::ffff:127.0.0.1]:80"),
             ("at 09:12:13 version 1.2.3", "at 09:12:13 version 1.2.3"),
         ] {
             assert_eq!(names.apply(text), wanted);
