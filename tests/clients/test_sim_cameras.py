@@ -61,7 +61,7 @@ def test_links_that_are_cut_lose_nothing(account):
 
 def test_parts_go_on_where_the_link_was_cut(account):
     said = cameras(
-        account, "--cameras", 2, "--clips", 2, "--clip-size", "13MiB", "--picture-size", 0, "--drop", "40%", "--offline", "20ms",
+        account, "--cameras", 2, "--clips", 2, "--clip-size", "13MiB", "--picture-size", 0, "--drop", "90%", "--offline", "20ms",
         "--multipart-above", "6MiB", "--part-size", "5MiB", "--verify", "--seed", 5,
     )  # fmt: skip
     assert said["operations"]["put part"]["done"] == 12, "three each, none twice"

@@ -41,7 +41,8 @@ impl Default for Tally {
 impl Tally {
     /// One that takes some KiB instead of hundreds, for who keeps thousands: its times are right to a few percent.
     pub fn coarse() -> Self {
-        let micros = Histogram::new(1).expect("one digit is within what a histogram can");
+        let micros =
+            Histogram::new_with_bounds(1, MICROS_MAX, 1).expect("these bounds are within what a histogram can");
         let (refused, errors) = (BTreeMap::new(), BTreeMap::new());
         Self { done: 0, bytes: 0, refused, errors, damaged: 0, micros }
     }

@@ -1,7 +1,7 @@
 //! What the cameras of a demonstration have filmed: made by ffmpeg where it is there, else what is in the program.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Clips that are in the program, H.264 in MP4, and pictures.
@@ -73,7 +73,7 @@ fn scene_of(dir: &Path, number: usize, scene: &str, seconds: u64, clock: Option<
     ffmpeg(&["-ss", "1", "-i", &from, "-frames:v", "1", "-q:v", "6"], &dir.join(format!("picture-{number}.jpg")))
 }
 
-fn ffmpeg(words: &[&str], out: &PathBuf) -> Option<()> {
+fn ffmpeg(words: &[&str], out: &Path) -> Option<()> {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "quiet", "-y"]).args(words).arg(out);
     let done = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;

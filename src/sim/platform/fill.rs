@@ -85,7 +85,9 @@ async fn go(desk: &Desk, of: &SubAccount, percent: u32) -> Result<Filled, String
         signature: Signature::V4,
     };
     let mut s3 = S3::new(opened.s3.clone(), credentials, Arc::clone(&desk.clock), desk.trust.clone());
-    let wanted = u64::try_from(u128::from(space) * u128::from(percent) / 100).unwrap_or(u64::MAX);
+    // Not a byte less: at 90 % an overwrite is to be seen.
+    let wanted = (u128::from(space) * u128::from(percent)).div_ceil(100);
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
     let (mut files, before) = used(&mut s3, opened).await?;
     let (mut now, cleared) = (before, before > wanted);
     if cleared {

@@ -149,7 +149,7 @@ async fn the_nine_operations_are_called_and_what_they_say_is_learned() {
     for said in ["Result 0: done", "secret1", "rec-1", "HTTP 200", "&#60;Password&#62;***"] {
         assert!(opened.text.contains(said), "{said}:\n{}", opened.text);
     }
-    assert!(!opened.text.contains(">right<"), "no password is shown");
+    assert!(!opened.text.contains("right"), "no password is shown");
     for (operation, more) in [
         ("7.1", ("", "")),
         ("7.4", ("", "")),
@@ -268,7 +268,7 @@ async fn a_sub_account_is_filled_to_a_share_and_down_to_another() {
             (percent, Some(cleared)),
             "{filled}"
         );
-        assert_eq!(used(), 2 * GIGABYTE * percent.parse::<u64>().unwrap() / 100);
+        assert_eq!(used(), (2 * GIGABYTE * percent.parse::<u64>().unwrap()).div_ceil(100));
     }
     let page = post(&stand, "/fill", &[("sub", "1"), ("percent", "100")]).await;
     assert_eq!((page.location(), used()), ("/?sub=1", 2 * GIGABYTE));
