@@ -102,7 +102,11 @@ fn choose(state: &Value, wanted: Option<&str>) -> io::Result<String> {
     let all = state["sub_accounts"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is = |sub: &&Value| match wanted {
         None => sub["loop"] == false,
-        Some(wanted) => sub["ak"] == wanted || sub["name"] == wanted || sub["number"].to_string() == wanted,
+        Some(wanted) => {
+            sub["ak"] == wanted
+                || sub["name"] == wanted
+                || sub["number"].as_u64().is_some_and(|number| wanted.parse() == Ok(number))
+        }
     };
     let found = all.iter().find(is).and_then(|sub| sub["ak"].as_str());
     let listed = || all.iter().map(|sub| format!("{} {}", sub["ak"], sub["name"])).collect::<Vec<_>>().join(", ");

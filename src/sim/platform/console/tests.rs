@@ -34,7 +34,7 @@ async fn serve(State(storage): State<Stored>, request: axum::http::Request<Body>
     let mut storage = storage.lock().unwrap();
     let path = head.uri.path().to_owned();
     if path == "/soap" {
-        return (StatusCode::OK, soap(&mut storage, &String::from_utf8(body.to_vec()).unwrap()).into());
+        return (StatusCode::OK, soap(&mut storage, std::str::from_utf8(&body).unwrap()).into());
     }
     match (head.method.as_str(), head.uri.query()) {
         ("PUT", _) => {
