@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -76,6 +77,14 @@ class Demo:
                 self.process.kill()
                 self.process.wait()
         self.log.close()
+
+
+@pytest.fixture
+def tmp_path():
+    """A short one: the control socket lies below it, and a socket's path has at most 107 bytes."""
+    home = Path(tempfile.mkdtemp(prefix="kd-"))
+    yield home
+    shutil.rmtree(home)
 
 
 @pytest.fixture

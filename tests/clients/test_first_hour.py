@@ -56,7 +56,7 @@ def test_the_first_hour_goes_as_the_page_says(machine):
         files = listed["files"] if isinstance(listed, dict) else listed
         assert [file["locked"] for file in files] == [True]
         platform = machine.home / "etc" / "platform.log"
-        came = f'"{camera["S3AK"]}" alert "nearly_full": result 0'
+        came = f'"{camera["S3AK"]}" alert "nearly_full": right, result 0'
         eventually(lambda: came in platform.read_text(), 20, what=platform.read_text)
     finally:
         # The platform that the page leaves running is of the session.
