@@ -165,6 +165,12 @@ pub fn exists(disk: &dyn Disk, dir: &Path) -> bool {
     files(disk, dir).is_ok_and(|f| !f.is_empty())
 }
 
+/// The version that a file's first bytes name; `None` where they are no head, as a crash leaves them.
+pub fn version_of(head: &[u8; 10]) -> Option<u16> {
+    let [magic @ .., high, low] = head;
+    (magic == MAGIC).then(|| u16::from_be_bytes([*high, *low]))
+}
+
 /// What a journal file says, as far as it can be read.
 struct Said {
     head_ok: bool,

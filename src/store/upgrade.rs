@@ -120,7 +120,7 @@ pub fn look(world: &World, options: &Options) -> Result<Option<Formats>, StoreEr
     }
     let _lock = layout.take_lock(world)?;
     let (index, sequence) = index_of(world, options, &layout)?;
-    let journal = journal_of(disk, &layout.journal)?.map(|(version, _)| version);
+    let journal = journal_of(disk, &layout.journal)?;
     let files = files(disk, options, &layout)?;
     let mut copy_bytes = 0u64;
     for (_, path) in &files {
@@ -140,13 +140,20 @@ fn index_of(world: &World, options: &Options, layout: &Layout) -> Result<(u32, u
     Ok((u32::try_from(number(index::meta::FORMAT)?).unwrap_or(u32::MAX), number(index::meta::SEQ)?))
 }
 
-/// Version and path of the journal's newest file.
-fn journal_of(disk: &dyn Disk, dir: &Path) -> Result<Option<(u16, PathBuf)>, StoreError> {
-    let Some((_, path)) = journal::files(disk, dir)?.pop() else { return Ok(None) };
-    let mut version = [0; 2];
-    let doing = || format!("read {}", path.display());
-    disk.open_to_read(&path).and_then(|file| file.read_exact_at(&mut version, 8)).doing(doing)?;
-    Ok(Some((u16::from_be_bytes(version), path)))
+/// Version of the journal: that of its newest file with a head. A crash may have left one that has none yet.
+fn journal_of(disk: &dyn Disk, dir: &Path) -> Result<Option<u16>, StoreError> {
+    let mut head = [0; 10];
+    for (_, path) in journal::files(disk, dir)?.iter().rev() {
+        let doing = || format!("read {}", path.display());
+        let file = disk.open_to_read(path).doing(doing)?;
+        if file.len().doing(doing)? >= head.len() as u64 {
+            file.read_exact_at(&mut head, 0).doing(doing)?;
+            if let Some(version) = journal::version_of(&head) {
+                return Ok(Some(version));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// What a copy has: name, and where it is.
@@ -177,7 +184,7 @@ fn copies(disk: &dyn Disk, data_dir: &Path) -> Result<Vec<PathBuf>, StoreError> 
 /// Whether a start writes another format than an index of this one, and its journal, have.
 pub fn is_due(disk: &dyn Disk, layout: &Layout, format: u32) -> Result<bool, StoreError> {
     let journal = journal_of(disk, &layout.journal)?;
-    Ok(format < index::FORMAT || journal.is_some_and(|(version, _)| version < journal::VERSION))
+    Ok(format < index::FORMAT || journal.is_some_and(|version| version < journal::VERSION))
 }
 
 /// Keeps a copy of index, journal and books as they are, where a start is about to write another format. They are closed.
@@ -186,7 +193,7 @@ pub fn is_due(disk: &dyn Disk, layout: &Layout, format: u32) -> Result<bool, Sto
 /// There is no room for it; nothing was changed.
 pub fn keep(world: &World, options: &Options, layout: &Layout) -> Result<(), StoreError> {
     let disk = &*world.disk;
-    let Some((journal, _)) = journal_of(disk, &layout.journal)? else { return Ok(()) };
+    let Some(journal) = journal_of(disk, &layout.journal)? else { return Ok(()) };
     let (index, sequence) = index_of(world, options, layout)?;
     let dir = options.data_dir.join(format!("{PREFIX}{}-{sequence}", index::FORMAT));
     if read_manifest(disk, &dir).is_ok() {

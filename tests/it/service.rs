@@ -90,7 +90,7 @@ fn systemd_reads_the_unit_and_finds_it_closed() {
     let dir = tempfile::tempdir().unwrap();
     let there = dir.path().join("kandian.service");
     // A program that is there: the one of the unit is not installed here.
-    std::fs::write(&there, unit().1.replace("ExecStart=/usr/bin/kandian", "ExecStart=/bin/true")).unwrap();
+    std::fs::write(&there, unit().1.replace("=/usr/bin/kandian", "=/bin/true")).unwrap();
     let analyze = |arguments: &[&str]| Command::new("systemd-analyze").args(arguments).arg(&there).output();
     let Ok(verified) = analyze(&["verify", "--man=no"]) else { return };
     let said = String::from_utf8_lossy(&verified.stderr);
