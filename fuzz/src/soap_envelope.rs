@@ -62,10 +62,12 @@ fn in_every_character_set(text: &str, content_type: Option<&str>) -> Vec<(Option
     let utf16 = |little: bool| -> Vec<u8> {
         text.encode_utf16().flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()
     };
-    let mut all = vec![
+    let marked = [
         (named("gbk"), [b"\xef\xbb\xbf", text.as_bytes()].concat()),
         (named("utf-8"), [&b"\xff\xfe"[..], &utf16(true)].concat()),
         (named("utf-8"), [&b"\xfe\xff"[..], &utf16(false)].concat()),
+    ];
+    let mut all = vec![
         (named("utf-16le"), utf16(true)),
         (named("UTF-16BE"), utf16(false)),
         (named("utf-8"), text.as_bytes().to_vec()),
@@ -76,11 +78,9 @@ fn in_every_character_set(text: &str, content_type: Option<&str>) -> Vec<(Option
     if !lossy && back.as_deref() == Some(text) {
         all.push((named("GB18030"), gb.to_vec()));
     }
-    // Bytes that begin as a mark are read by it.
-    all.retain(|(_, bytes)| {
-        encoding_rs::Encoding::for_bom(bytes).is_none_or(|(_, length)| bytes[length..] != *text.as_bytes())
-            || bytes.starts_with(b"\xef\xbb\xbf")
-    });
+    // Bytes that begin as a mark are read by it, whatever is said of them.
+    all.retain(|(_, bytes)| encoding_rs::Encoding::for_bom(bytes).is_none());
+    all.extend(marked);
     all
 }
 
