@@ -77,9 +77,7 @@ pub fn router(engine: Engine, config: Arc<config::S3>) -> Router {
 
 async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    // A request that came through no listener has none yet.
-    let named = parts.extensions.get::<RequestId>().map(ToString::to_string);
-    let request_id = named.unwrap_or_else(|| plane.engine.request_id());
+    let request_id = request_id(&plane.engine, &parts.extensions);
     let mut incoming = Incoming::new(body, plane.config.idle_timeout);
     let uri = parts.uri;
     let mut headers = parts.headers;
@@ -129,6 +127,11 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
     incoming.settle(&headers, &mut response).await;
     signed(&request_id, &method, &headers, &mut response);
     response
+}
+
+/// What a request is called. One that came through no listener has no name yet.
+fn request_id(engine: &Engine, extensions: &http::Extensions) -> String {
+    extensions.get::<RequestId>().map_or_else(|| engine.request_id(), ToString::to_string)
 }
 
 /// What every answer has: who gave it, and its number.

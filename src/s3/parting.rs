@@ -9,10 +9,9 @@ use http::header::{CONNECTION, RETRY_AFTER};
 use http::{HeaderValue, Method, Response};
 
 use super::error::{Code, S3Error};
-use super::{route, signed};
+use super::{request_id, route, signed};
 use crate::domain::limits;
 use crate::engine::Engine;
-use crate::http::RequestId;
 use crate::telemetry::Answered;
 
 /// Answers every request with 503 and when to come back; it looks at no signature and reads no body.
@@ -21,8 +20,7 @@ pub fn parting_router(engine: Engine) -> Router {
 }
 
 async fn handle(State(engine): State<Arc<Engine>>, request: Request) -> Response<Body> {
-    let named = request.extensions().get::<RequestId>().map(ToString::to_string);
-    let request_id = named.unwrap_or_else(|| engine.request_id());
+    let request_id = request_id(&engine, request.extensions());
     // A request's name is as good as chance.
     let chance = request_id.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or(0);
     let wait = limits::COME_BACK_SECONDS_MIN + chance % limits::COME_BACK_SECONDS_SPREAD;

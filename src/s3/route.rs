@@ -18,48 +18,21 @@ pub enum Place {
     Object(String, ObjectKey),
 }
 
-/// What it asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    ListBuckets,
-    HeadBucket,
-    CreateBucket,
-    GetBucketLocation,
-    GetBucketVersioning,
-    DeleteBucket,
-    DeleteObjects,
-    ListObjects,
-    ListObjectsV2,
-    ListObjectVersions,
-    ListMultipartUploads,
-    PostObject,
-    GetObject,
-    HeadObject,
-    PutObject,
-    CopyObject,
-    DeleteObject,
-    GetAcl,
-    GetObjectAttributes,
-    GetObjectTagging,
-    GetObjectLegalHold,
-    PutObjectLegalHold,
-    CreateMultipartUpload,
-    UploadPart,
-    UploadPartCopy,
-    CompleteMultipartUpload,
-    AbortMultipartUpload,
-    ListParts,
-    /// Something of S3 that we lack, by name.
-    NotImplemented(&'static str),
-}
-
 /// What a preflight is called.
 pub const PREFLIGHT: &str = "Preflight";
 /// What is asked for and not there, or not read so far.
 pub const UNKNOWN: &str = "Unknown";
 
-macro_rules! names {
+macro_rules! operations {
     ($($name:ident,)*) => {
+        /// What it asks for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Operation {
+            $($name,)*
+            /// Something of S3 that we lack, by name.
+            NotImplemented(&'static str),
+        }
+
         /// Names of all operations.
         pub const OPERATIONS: &[&str] = &[$(stringify!($name),)* PREFLIGHT, "NotImplemented"];
 
@@ -75,7 +48,7 @@ macro_rules! names {
     };
 }
 
-names! {
+operations! {
     ListBuckets,
     HeadBucket,
     CreateBucket,

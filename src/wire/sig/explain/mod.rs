@@ -53,6 +53,30 @@ pub struct Explanation {
     pub tried: usize,
 }
 
+impl Explanation {
+    /// Of what was signed in one version: the first of the `mistakes` that gives the signature that came is what was done.
+    fn of<P>(
+        version: &'static str,
+        came: &P,
+        mistakes: Vec<(String, P)>,
+        gives: impl Fn(&P) -> bool,
+        signable: impl Fn(&P) -> Signable,
+    ) -> Self {
+        let mut tried = 0;
+        let mut found = None;
+        for (what, parts) in mistakes {
+            tried += 1;
+            if gives(&parts) {
+                found = Some((what, parts));
+                break;
+            }
+        }
+        let there = found.as_ref().map(|(_, parts)| signable(parts));
+        let (here, cause) = (signable(came), found.map(|(what, _)| what));
+        Self { version, seconds_ahead: None, here, there, cause, tried }
+    }
+}
+
 impl Claim {
     /// Explains why the request is not believed; an `error` that says so itself is left to speak.
     pub fn explain(

@@ -44,25 +44,9 @@ pub(super) fn explain(claim: &v2::Claim, request: &Request<'_>, key: &Key, hints
         resource: v2::resource(request.target, request.host_bucket),
         secret: Zeroizing::new(key.secret().expose().to_owned()),
     };
-    let mut tried = 0;
-    let mut found = None;
-    for (what, parts) in mistakes(&came, claim, request, key, hints) {
-        tried += 1;
-        if parts.gives(&claim.signature) {
-            found = Some((what, parts));
-            break;
-        }
-    }
     let version = if claim.presigned() { "v2-presigned" } else { "v2" };
-    let there = found.as_ref().map(|(_, parts)| parts.signable());
-    Explanation {
-        version,
-        seconds_ahead: None,
-        here: came.signable(),
-        there,
-        cause: found.map(|(what, _)| what),
-        tried,
-    }
+    let mistakes = mistakes(&came, claim, request, key, hints);
+    Explanation::of(version, &came, mistakes, |parts| parts.gives(&claim.signature), Parts::signable)
 }
 
 /// The usual mistakes, the likely ones first, made one at a time.
