@@ -14,11 +14,10 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, heade
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::ServiceExt;
-use tracing::Instrument;
 
 use super::io::{Traffic, UnderWay};
 use super::{LiveRouter, Peer, RequestId, Secured};
-use crate::telemetry::{Answered, Asked, Plane};
+use crate::telemetry::{Answered, Asked, Plane, about};
 
 /// What a connection is, for each of its requests.
 #[derive(Clone, Copy)]
@@ -52,20 +51,21 @@ pub(super) async fn answer(
     if seen.secured {
         request.extensions_mut().insert(Secured);
     }
-    // Without the query: it may hold a signature that is good for a day.
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    // Of the highest level, so that whatever is written on the way has the request's name. `ak` is for the plane to say.
-    let span = tracing::error_span!("request", request_id = %id, ak = tracing::field::Empty);
-    let routed = AssertUnwindSafe(router.get().oneshot(request).instrument(span.clone())).catch_unwind().await;
-    let _entered = span.entered();
-    let response = routed.map_or_else(|_panic| broken(), |answered| answered.unwrap_or_else(|never| match never {}));
-    let (status, told) = (response.status(), response.extensions().get::<Answered>().copied());
-    let took = asked.answer(status, told);
-    if status.as_u16() < 400 {
-        traffic.serve();
-    }
-    let of = (&*plane, &method, path.as_str(), seen.peer);
-    write_down(of, status, told, took);
+    let response = about(id, async {
+        // Without the query: it may hold a signature that is good for a day.
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let routed = AssertUnwindSafe(router.get().oneshot(request)).catch_unwind().await;
+        let response =
+            routed.map_or_else(|_panic| broken(), |answered| answered.unwrap_or_else(|never| match never {}));
+        let (status, told) = (response.status(), response.extensions().get::<Answered>().copied());
+        let took = asked.answer(status, told);
+        if status.as_u16() < 400 {
+            traffic.serve();
+        }
+        write_down((&*plane, &method, path.as_str(), seen.peer), status, told, took);
+        response
+    })
+    .await;
     Ok(named(response, id).map(|body| Counted { body, asked, _under_way: under_way }))
 }
 

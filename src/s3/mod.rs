@@ -29,7 +29,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use crate::config;
 use crate::engine::{Engine, Turn};
 use crate::http::{Peer, RequestId, Secured};
-use crate::telemetry::{Answered, OK, Words};
+use crate::telemetry::{Answered, OK, Words, asked_by};
 use crate::wire::sig::Target;
 
 use body::Incoming;
@@ -112,7 +112,7 @@ async fn handle(State(plane): State<Arc<Plane>>, request: Request) -> Response<B
             let known = plane.engine.refused(ak.as_deref(), error.cause());
             // What no key is known by may be a secret in its place.
             if let Some(ak) = ak.filter(|_| known) {
-                tracing::Span::current().record("ak", ak);
+                asked_by(ak);
             }
             error.response(uri.path(), &request_id, method == Method::HEAD)
         }

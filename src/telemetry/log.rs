@@ -1,14 +1,20 @@
 //! The log: to stderr or to a file, as text or as JSON lines, with a level that can be changed while it runs. Every line
-//! that is about a request is written within that request's span and has its name: `request_id`.
+//! that is about a request has that request's name: `request_id`.
 
+use std::fmt::{self, Write};
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Subscriber;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
+use super::about;
 use super::file::{LogFile, Rotation};
+use super::request_ids::RequestId;
 
 /// A running log.
 #[derive(Clone)]
@@ -39,13 +45,54 @@ fn lines<W>(json: bool, colours: bool, writer: W) -> Box<dyn Layer<Filtered> + S
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(true);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let format = tracing_subscriber::fmt::format().with_target(true);
     if json {
-        // The request's span alone: nothing lies around it.
-        lines.json().flatten_event(true).with_span_list(false).boxed()
+        let format = format.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        lines.json().event_format(Named { format, json }).boxed()
     } else {
-        lines.with_ansi(colours).boxed()
+        lines.event_format(Named { format: format.with_ansi(colours), json }).boxed()
     }
+}
+
+/// Lines of a format, each with the request that it is about at its end.
+struct Named<F> {
+    format: F,
+    json: bool,
+}
+
+impl<S, N, F> FormatEvent<S, N> for Named<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let Some((id, ak)) = about::current() else { return self.format.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        name(&mut line, self.json, id, ak.as_deref())?;
+        writer.write_str(&line)
+    }
+}
+
+/// Puts a request's name at the end of a line: as fields of its JSON object, or as words.
+fn name(line: &mut String, json: bool, id: RequestId, ak: Option<&str>) -> fmt::Result {
+    let end = if json { "}\n" } else { "\n" };
+    line.truncate(line.strip_suffix(end).map_or(line.len(), str::len));
+    match (json, ak) {
+        (true, None) => write!(line, r#","request_id":"{id}""#)?,
+        (true, Some(ak)) => write!(line, r#","request_id":"{id}","ak":{}"#, serde_json::Value::from(ak))?,
+        (false, None) => write!(line, " request_id={id}")?,
+        (false, Some(ak)) => write!(line, " request_id={id} ak={ak:?}")?,
+    }
+    line.push_str(end);
+    Ok(())
 }
 
 impl Log {
@@ -67,4 +114,26 @@ impl Log {
 
 fn filter(level: &str) -> EnvFilter {
     EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::RequestIds;
+
+    #[test]
+    fn a_line_ends_with_the_request_that_it_is_about_as_text_and_as_json() {
+        let id = RequestIds::new([7; 8]).next();
+        let named = |line: &str, json, ak| {
+            let mut line = line.to_owned();
+            name(&mut line, json, id, ak).unwrap();
+            line
+        };
+        assert_eq!(named("INFO refused\n", false, None), format!("INFO refused request_id={id}\n"));
+        assert_eq!(named("INFO refused\n", false, Some("A\n")), format!("INFO refused request_id={id} ak=\"A\\n\"\n"));
+        let line = named("{\"level\":\"INFO\"}\n", true, Some("A\"K"));
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read, serde_json::json!({ "level": "INFO", "request_id": id.to_string(), "ak": "A\"K" }));
+        assert!(line.ends_with("}\n"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Logs and metrics.
 
+mod about;
 mod file;
 mod histogram;
 mod log;
@@ -9,6 +10,7 @@ mod process;
 mod request_ids;
 mod text;
 
+pub use about::{about, asked_by};
 pub use file::{Rotation, last_lines};
 pub use histogram::Histogram;
 pub use log::{Log, start};

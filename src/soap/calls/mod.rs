@@ -166,7 +166,7 @@ fn words<C: Call>(
         },
     };
     let request_id = request_id();
-    tracing::error!(request_id, operation = C::OPERATION.name(), cause, "a SOAP call failed");
+    tracing::error!(operation = C::OPERATION.name(), cause, "a SOAP call failed");
     (Reply::Fault(Fault::server(format!("the appliance failed; request {request_id}"))), "fault".to_owned())
 }
 
