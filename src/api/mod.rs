@@ -11,6 +11,7 @@ mod media;
 mod office;
 mod openapi;
 mod operate;
+mod reference;
 mod refusal;
 mod routes;
 mod space;
@@ -20,6 +21,7 @@ mod types;
 mod users;
 
 pub use client::{Client, Download, Failure};
+pub use reference::reference;
 pub use routes::{Control, Reload, portal_router, router};
 pub use types::{
     Acknowledge, AddUser, AuditRow, CertificateView, ChangePassword, ChooseFiles, Comment, DeleteChosen, KeyPair,

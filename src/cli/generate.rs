@@ -1,4 +1,5 @@
-//! `kandian generate`: man pages and completions, made of the command line itself. Packages have them; nobody else needs it.
+//! `kandian generate`: man pages and completions, made of the command line itself, for packages; the reference of the API,
+//! made of its table, for its page.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,12 +31,15 @@ pub enum Command {
         #[arg(value_name = "SHELL")]
         shell: Shell,
     },
+    /// The reference of the JSON API, as docs/api.md has it, to stdout
+    Api,
 }
 
 pub fn run(command: &Command) -> Done {
     match command {
         Command::Man { dir } => write(dir).map_err(|error| format!("{}: {error}", dir.display()))?,
         Command::Completions { shell } => print(&completions(*shell)),
+        Command::Api => print(&crate::api::reference()),
     }
     Ok(ExitCode::SUCCESS)
 }

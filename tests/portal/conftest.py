@@ -32,6 +32,16 @@ class Tab:
         return [url for url in self.asked if urlsplit(url).netloc not in (self.own, "")]
 
 
+def pytest_collection_modifyitems(items):
+    """Where several workers share the suite: the tests of a file stay together and in order, for they look at one box; the
+    pages, which are most of it and do not change anything, are dealt out."""
+    for n, item in enumerate(items):
+        group = item.path.name
+        if group == "test_every_page.py":
+            group += str(n % 4)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def world():
     """A box in use: see world.py. Pages only read it, or put back what they change."""
