@@ -27,7 +27,7 @@ const POWERS: [(&str, &[&str]); 8] = [
             "src/bench/",
         ],
     ),
-    // The shop on paper, bytes and settings do not wait.
+    // The shop on paper, bytes and settings do not wait. What a line in the log is about is a value of the task.
     (
         "tokio::",
         &[
@@ -43,6 +43,7 @@ const POWERS: [(&str, &[&str]); 8] = [
             "src/tls/",
             "src/sim/",
             "src/bench/",
+            "src/telemetry/about.rs",
         ],
     ),
     // Who speaks TLS, and whom it believes, is decided in one room.
