@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FallocateFlags, SeekFrom};
-use rustix::io::ReadWriteFlags;
+use rustix::io::{Errno, ReadWriteFlags};
 use rustix::process::{Resource, Rlimit};
 
 use super::{Clock, Disk, DiskFile, Entropy, Grain, World};
@@ -170,7 +170,7 @@ fn write_pieces(file: &File, pieces: &[&[u8]], at: u64) -> io::Result<()> {
                 at = at.saturating_add(written as u64);
                 io::IoSlice::advance_slices(&mut rest, written);
             }
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -192,7 +192,9 @@ impl DiskFile for SystemFile {
         match rustix::io::preadv2(&self.file, &mut [buffer], at, ReadWriteFlags::NOWAIT) {
             Ok(read) => Ok(read == wanted),
             // Not in memory, or a file system that cannot tell: the caller asks a thread that may wait.
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::INTR) => Ok(false),
+            // Kernels before 4.6 have no such call, before 4.14 no such flag; what would be wrong with the rest of the
+            // call is told by the read that waits.
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR | Errno::NOSYS | Errno::INVAL) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -228,7 +230,7 @@ impl DiskFile for SystemFile {
     fn allocate(&self, at: u64, len: u64) -> io::Result<()> {
         match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), at, len) {
             // A file system without preallocation still stores; it only may run out later.
-            Err(rustix::io::Errno::OPNOTSUPP) => {
+            Err(Errno::OPNOTSUPP) => {
                 let end = at.saturating_add(len);
                 if self.len()? < end { self.set_len(end) } else { Ok(()) }
             }
@@ -238,7 +240,7 @@ impl DiskFile for SystemFile {
 
     fn punch(&self, at: u64, len: u64) -> io::Result<()> {
         match rustix::fs::fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len) {
-            Err(rustix::io::Errno::OPNOTSUPP) => zero_range(&self.file, at, len),
+            Err(Errno::OPNOTSUPP) => zero_range(&self.file, at, len),
             other => Ok(other?),
         }
     }
@@ -246,8 +248,8 @@ impl DiskFile for SystemFile {
     fn next_data(&self, at: u64) -> io::Result<Option<u64>> {
         match rustix::fs::seek(&self.file, SeekFrom::Data(at)) {
             Ok(found) => Ok(Some(found)),
-            Err(rustix::io::Errno::NXIO) => Ok(None),
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok((at < self.len()?).then_some(at)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok((at < self.len()?).then_some(at)),
             Err(error) => Err(error.into()),
         }
     }
