@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::refusal::json_response;
 use super::table::{Field, Gives, Needs, On, Route, table};
-use crate::domain::Role;
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| document().to_string());
 
@@ -76,8 +75,7 @@ fn operation(route: &Route) -> Value {
         out["responses"]["401"] = no("nobody is signed in");
     }
     if matches!(route.needs, Needs::Role(_) | Needs::Everywhere(_)) {
-        let roles: Vec<&str> =
-            Role::ALL.into_iter().filter(|role| route.needs.are_met_by(*role)).map(Role::word).collect();
+        let roles = route.needs.roles();
         out["description"] = json!(format!("For the roles: {}.", roles.join(", ")));
         out["x-roles"] = json!(roles);
         out["responses"]["403"] = no("the role may not");
@@ -110,7 +108,8 @@ fn in_path(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn kind_of(kind: &'static str) -> (&'static str, bool) {
+/// A field's JSON type, and whether it may be left out.
+pub(super) fn kind_of(kind: &'static str) -> (&'static str, bool) {
     kind.strip_suffix('?').map_or((kind, false), |kind| (kind, true))
 }
 

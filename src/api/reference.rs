@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
+use super::openapi::kind_of;
 use super::table::{Field, Gives, Needs, On, Route, table};
-use crate::domain::Role;
 
 /// Every route by what it is about: who may ask for it, where, what it takes and gives.
 pub fn reference() -> String {
@@ -73,10 +73,7 @@ fn who(route: &Route) -> String {
     let who = match route.needs {
         Needs::Nothing => "Anybody".to_owned(),
         Needs::SignIn => "Whoever is signed in".to_owned(),
-        Needs::Role(_) | Needs::Everywhere(_) => {
-            let may = Role::ALL.into_iter().filter(|role| route.needs.are_met_by(*role)).map(Role::word);
-            format!("Roles: {}", may.collect::<Vec<_>>().join(", "))
-        }
+        Needs::Role(_) | Needs::Everywhere(_) => format!("Roles: {}", route.needs.roles().join(", ")),
     };
     format!("{who}{place}.")
 }
@@ -95,8 +92,9 @@ fn same(one: Gives, other: Gives) -> bool {
 fn fields(out: &mut String, fields: &[Field]) {
     out.push_str("| field | type | what it is |\n|---|---|---|\n");
     for (name, kind, what) in fields {
-        let kind = kind.strip_suffix('?').map_or_else(|| (*kind).to_owned(), |kind| format!("{kind}, may be left out"));
-        let _ = writeln!(out, "| `{name}` | {kind} | {what} |");
+        let (kind, left_out) = kind_of(kind);
+        let left_out = if left_out { ", may be left out" } else { "" };
+        let _ = writeln!(out, "| `{name}` | {kind}{left_out} | {what} |");
     }
     out.push('\n');
 }

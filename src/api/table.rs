@@ -35,6 +35,11 @@ impl Needs {
             Self::Everywhere(action) => role.may(action) && !role.of_one_account(),
         }
     }
+
+    /// Words of the roles that are let in.
+    pub(super) fn roles(self) -> Vec<&'static str> {
+        Role::ALL.into_iter().filter(|role| self.are_met_by(*role)).map(Role::word).collect()
+    }
 }
 
 /// Where a route is served.
